@@ -1,0 +1,153 @@
+"""The command line of the edge: `passerby-edge`, or `python -m edge`."""
+
+import argparse
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from edge import __version__, agent, contract
+from edge.config import EdgeError, load_agent, load_camera
+from edge.replay import replay
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one subcommand; its exit code, with a sentence on stderr where it is not 0."""
+    parser = argparse.ArgumentParser(
+        prog="passerby-edge", description="Store cameras become anonymous events."
+    )
+    parser.add_argument("--version", action="version", version=f"passerby-edge {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    add_run(commands.add_parser)
+    add_replay(commands.add_parser)
+    add_contract(commands.add_parser)
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        code: int = options.run(options)
+    except EdgeError as error:
+        print(f"passerby-edge: {error}", file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        print(f"passerby-edge: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+Add = Callable[..., argparse.ArgumentParser]
+
+
+def add_run(add: Add) -> None:
+    """`run`: the agent."""
+    command = add(
+        "run",
+        help="watch the cameras and publish",
+        description="Watch the cameras of a device and publish their events until stopped.",
+        epilog="example: passerby-edge run --config agent.yaml",
+    )
+    command.add_argument(
+        "--config", type=Path, required=True, metavar="FILE", help="the device's YAML file"
+    )
+    command.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    agent.run(load_agent(options.config), stop)
+    return 0
+
+
+def add_contract(add: Add) -> None:
+    """`contract`: the wire contract as AsyncAPI and JSON Schema."""
+    command = add(
+        "contract",
+        help="write the wire contract's AsyncAPI and JSON Schema files",
+        description="Write asyncapi.yaml and schema/ as generated from the program itself.",
+        epilog="example: passerby-edge contract --out docs",
+    )
+    command.add_argument(
+        "--out", type=Path, required=True, metavar="FOLDER", help="where the files go"
+    )
+    command.set_defaults(run=_contract)
+
+
+def _contract(options: argparse.Namespace) -> int:
+    contract.write(options.out)
+    return 0
+
+
+def add_replay(add: Add) -> None:
+    """`replay`: a video file to a file of events."""
+    command = add(
+        "replay",
+        help="turn a video file into events",
+        description="Run a video file through the agent's own rooms; no broker is needed. "
+        "The same arguments write the same bytes.",
+        epilog="example: passerby-edge replay aisle.mp4 --config aisle.yaml "
+        "--model deimv2_atto_320.onnx --out events.jsonl --tracks tracks.txt",
+    )
+    command.add_argument("video", type=Path, metavar="VIDEO", help="a video file")
+    command.add_argument(
+        "--config", type=Path, required=True, metavar="FILE", help="the camera's YAML file"
+    )
+    command.add_argument(
+        "--model", type=Path, required=True, metavar="FILE", help="the detector, an ONNX file"
+    )
+    command.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="track ids follow from it (0)"
+    )
+    command.add_argument(
+        "--start",
+        type=_moment,
+        default="2026-01-01T00:00:00Z",
+        metavar="TIME",
+        help="when the first frame was taken, RFC 3339 (%(default)s)",
+    )
+    command.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="the events, a line of JSON each"
+    )
+    command.add_argument(
+        "--tracks", type=Path, metavar="FILE", help="the tracks too, in the MOTChallenge format"
+    )
+    command.set_defaults(run=_replay)
+
+
+def _replay(options: argparse.Namespace) -> int:
+    summary = replay(
+        options.video,
+        load_camera(options.config),
+        options.model,
+        seed=options.seed,
+        start=options.start,
+        out=options.out,
+        tracks=options.tracks,
+    )
+    print(
+        f"{summary.frames} frames, {summary.events} events, "
+        f"{summary.frames / max(summary.seconds, 1e-9):.1f} frames/s",
+        file=sys.stderr,
+    )
+    return 0
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no time like 2026-01-01T00:00:00Z"
+        ) from error
+    if moment.tzinfo is None:
+        raise argparse.ArgumentTypeError(f"{text!r} has no time zone; write {text}Z for UTC")
+    return moment.astimezone(UTC)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

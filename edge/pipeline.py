@@ -1,0 +1,137 @@
+"""One camera's way from frames to admitted events; replay and the agent use this same one."""
+
+import hashlib
+import secrets
+import time
+from collections import deque
+from datetime import datetime
+
+import numpy as np
+
+from edge import floor, wire
+from edge.camera import Frame, Lost, Signal
+from edge.config import CameraConfig
+from edge.detector import Detector
+from edge.privacy import Gate
+from edge.tracker import Tracker, Tracks
+from edge.visits import Observer
+
+UNSURE = 0.6
+"""Detections down to this part of `min_confidence` may carry on a track, though begin none."""
+
+
+class CameraPipeline:
+    """Detector, tracker, floor, visits and gate of one camera; one thread at a time.
+
+    Args:
+        camera: what is watched.
+        detector: may be shared with other cameras' threads.
+        gate: what every event passes.
+        fps: frames a second that are expected.
+        seed: None for random track ids; a number for ids that follow from it, the camera and the
+            track's number, so that a replay repeats itself to the byte.
+
+    Attributes: `tracks` and `positions` (m, 2), the same tracks on the floor, are of the last
+    frame; `frames` counts those processed; `inference` holds the last 600 detections' times in
+    milliseconds; `state` is `ok` or why no frames come.
+    """
+
+    def __init__(
+        self,
+        camera: CameraConfig,
+        detector: Detector,
+        gate: Gate,
+        fps: float,
+        seed: int | None = None,
+    ) -> None:
+        pairs = camera.homography
+        matrix = (
+            floor.fit_homography([p.pixel for p in pairs], [p.floor for p in pairs])
+            if pairs
+            else None
+        )
+        self._plan = floor.plan(
+            matrix,
+            [line.points for line in camera.lines],
+            [zone.polygon for zone in camera.zones],
+        )
+        self._camera, self._detector, self._gate, self._seed = camera, detector, gate, seed
+        self._unsure = UNSURE * camera.min_confidence
+        self._tracker = Tracker(fps, camera.min_confidence, self._unsure)
+        self._observer = Observer(camera, self._plan, fps, self._name)
+        self._forget()
+        self.state: wire.Cause = "ok"
+        self.frames = 0
+        self.inference: deque[float] = deque(maxlen=600)
+
+    def _forget(self) -> None:
+        self._tracker.reset()
+        nobody = np.empty(0, np.int64)
+        self.tracks = Tracks(nobody, np.empty((0, 4), np.float32), np.empty(0, np.float32), nobody)
+        self.positions = np.empty((0, 2))
+
+    def _name(self, number: int) -> str:
+        if self._seed is None:
+            return secrets.token_hex(8)
+        text = f"{self._seed}/{self._camera.id}/{number}"
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+    @property
+    def track_ids(self) -> list[str]:
+        """The ids, in events, of `tracks`."""
+        return [self._observer.track_id(number) for number in self.tracks.ids.tolist()]
+
+    @property
+    def people(self) -> dict[str, int]:
+        """People in each zone now."""
+        return self._observer.people
+
+    @property
+    def through(self) -> datetime | None:
+        """Every event dated before this has been returned; None before the first frame."""
+        through = self._observer.through
+        return through and self._gate.floor(through)
+
+    def handle(self, signal: Signal) -> list[wire.Event]:
+        """The events that a signal makes certain."""
+        if isinstance(signal, Frame):
+            return self.process(signal)
+        if isinstance(signal, Lost):
+            return self.lost(signal.time, signal.cause)
+        return self.restart(signal.time)
+
+    def process(self, frame: Frame) -> list[wire.Event]:
+        """The events that a frame makes certain."""
+        began = time.perf_counter()
+        found = self._detector.detect(frame.image, self._unsure)
+        self.inference.append((time.perf_counter() - began) * 1000)
+        self.tracks = self._tracker.update(found.boxes, found.scores)
+        height, width = frame.image.shape[:2]
+        feet = floor.foot_points(self.tracks.boxes, width, height)
+        self.positions = floor.project(self._plan, feet)
+        self.state = "ok"
+        self.frames += 1
+        return self._admit(
+            self._observer.observe(
+                frame.time, self.tracks.ids, self.positions, self.tracks.ended.tolist()
+            )
+        )
+
+    def lost(self, time: datetime, cause: wire.Cause = "offline") -> list[wire.Event]:
+        """No frames come: all tracks end. To be told about every second while that lasts."""
+        self.state = cause
+        self._forget()
+        return self._admit(self._observer.lost(time, cause))
+
+    def restart(self, time: datetime) -> list[wire.Event]:
+        """A looped file begins again: all tracks end."""
+        self._forget()
+        return self._admit(self._observer.forget(time))
+
+    def close(self, time: datetime) -> list[wire.Event]:
+        """The end: what is open is closed as `shutdown`, and so are the periods."""
+        self._forget()
+        return self._admit(self._observer.close(time))
+
+    def _admit(self, events: list[wire.Event]) -> list[wire.Event]:
+        return [self._gate.admit(event) for event in events]
