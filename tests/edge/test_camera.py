@@ -1,0 +1,185 @@
+"""Frames from real files, sound and damaged, and from cameras that are not there."""
+
+import itertools
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge import camera as module
+from edge.camera import Frame, Lost, Restarted, file_rate, frame_rate, read, watch
+from edge.config import CameraConfig, CameraError
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """20 frames at 20 fps; frame n is as bright as 10 n."""
+    path = tmp_path_factory.mktemp("clip") / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 20.0, (64, 48))
+    for index in range(20):
+        writer.write(np.full((48, 64, 3), 10 * index, np.uint8))
+    writer.release()
+    return path
+
+
+def camera(source: object, **more: object) -> CameraConfig:
+    return CameraConfig.model_validate({"id": "a", "source": str(source), **more})
+
+
+def test_every_frame_comes_in_order_with_its_media_time(clip: Path) -> None:
+    frames = list(read(clip, START))
+    assert [frame.index for frame in frames] == list(range(20))
+    assert [frame.time - START for frame in frames] == [
+        timedelta(seconds=n / 20) for n in range(20)
+    ]
+    assert frames[0].image.shape == (48, 64, 3)
+    np.testing.assert_allclose([f.image.mean() for f in frames], np.arange(0, 200, 10), atol=3)
+
+
+def test_configured_fps_go_before_the_file_s(clip: Path) -> None:
+    assert [frame.time - START for frame in read(clip, START, fps=4)][2] == timedelta(seconds=0.5)
+    assert frame_rate(camera(clip, fps=4)) == 4
+    assert frame_rate(camera(clip)) == file_rate(clip) == 20
+    assert frame_rate(camera("rtsp://nowhere/")) == module.LIVE_FPS
+
+
+@pytest.mark.parametrize(
+    ("name", "frames", "fps"), [("store-aisle.gif", 67, 16.67), ("supermarket.mp4", 97, 7)]
+)
+def test_real_videos_decode_whole(shared: Path, name: str, frames: int, fps: float) -> None:
+    path = shared / "video" / name
+    assert sum(1 for _ in read(path, START)) == frames
+    assert file_rate(path) == pytest.approx(fps, abs=0.01)
+
+
+@pytest.mark.parametrize("content", [b"", b"no video at all" * 100])
+def test_what_is_no_video_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.mp4"
+    path.write_bytes(content)
+    with pytest.raises(CameraError, match=r"x\.mp4: not a video"):
+        next(read(path, START))
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CameraError, match="no such file"):
+        next(read(tmp_path / "none.mp4", START))
+
+
+def test_a_file_without_a_rate_asks_for_one(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Rateless:
+        def get(self, _: int) -> float:
+            return float("nan")
+
+        def release(self) -> None:
+            pass
+
+    monkeypatch.setattr(module, "_open_file", lambda _: Rateless())
+    with pytest.raises(CameraError, match="set fps:"):
+        file_rate(clip)
+
+
+def test_a_cut_off_mp4_is_refused(shared: Path, tmp_path: Path) -> None:
+    whole = (shared / "video/supermarket.mp4").read_bytes()
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(CameraError, match=r"cut\.mp4: .*cut off"):
+        list(read(cut, START))
+
+
+def test_a_cut_off_recording_gives_what_it_has_and_then_says_so(clip: Path, tmp_path: Path) -> None:
+    whole = clip.read_bytes()
+    cut = tmp_path / "cut.avi"
+    cut.write_bytes(whole[: len(whole) * 6 // 10])
+    frames = read(cut, START)
+    assert len(list(itertools.islice(frames, 2))) == 2
+    with pytest.raises(CameraError, match=r"cut\.avi: only \d+ of 20 frames .* cut off"):
+        list(frames)
+
+
+def test_a_watched_file_comes_in_real_time_and_ends(clip: Path) -> None:
+    began = time.monotonic()
+    signals = list(watch(camera(clip, fps=40), threading.Event()))
+    assert 0.45 < time.monotonic() - began < 2.0
+    assert [type(signal) for signal in signals] == [Frame] * 20
+
+
+def test_a_loop_says_that_it_begins_again_and_its_time_goes_on(clip: Path) -> None:
+    signals = []
+    for signal in watch(camera(clip, fps=200, loop=True), threading.Event()):
+        signals.append(signal)
+        if len(signals) == 50:
+            break
+    again = [n for n, signal in enumerate(signals) if isinstance(signal, Restarted)]
+    assert again == [20, 41]
+    times = [signal.time for signal in signals]
+    assert times == sorted(times)
+    first = signals[21]
+    assert isinstance(first, Frame)
+    assert first.time - times[0] == timedelta(seconds=20 / 200)
+
+
+def test_a_slow_reader_gets_every_frame(clip: Path) -> None:
+    count = 0
+    for _ in watch(camera(clip, fps=200), threading.Event()):
+        time.sleep(0.02)
+        count += 1
+    assert count == 20
+
+
+@pytest.mark.parametrize("source", ["FILE", "http://127.0.0.1:9/"])
+def test_stop_is_obeyed_at_once(clip: Path, source: str) -> None:
+    stop = threading.Event()
+    signals = watch(camera(source.replace("FILE", str(clip)), fps=0.2), stop)
+    threading.Timer(0.3, stop.set).start()
+    began = time.monotonic()
+    assert all(isinstance(signal, Frame) for signal in signals)
+    assert time.monotonic() - began < 2.0
+
+
+def test_a_camera_that_is_not_there_is_told_again_and_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "STALE_SECONDS", 0.1)
+    signals = watch(camera("http://127.0.0.1:9/"), threading.Event())
+    for _ in range(2):
+        signal = next(signals)
+        assert isinstance(signal, Lost)
+        assert signal.cause == "offline"
+
+
+def test_a_live_camera_that_goes_and_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+
+    class Camera:
+        """Gives 3 pictures at each opening, then nothing."""
+
+        def __init__(self, *_: object) -> None:
+            opened.append(self)
+            self.left = 3
+
+        def read(self) -> tuple[bool, object]:
+            time.sleep(0.02)
+            self.left -= 1
+            return self.left >= 0, np.full((4, 4, 3), len(opened), np.uint8)
+
+        def release(self) -> None:
+            pass
+
+    monkeypatch.setattr(cv2, "VideoCapture", Camera)
+    monkeypatch.setattr(module, "STALE_SECONDS", 0.05)
+    monkeypatch.setattr(module, "POLL_SECONDS", 0.02)
+    monkeypatch.setattr(module, "RETRY_SECONDS", (0.3, 0.3))
+    kinds = []
+    for signal in watch(camera("rtsp://nowhere/", fps=200), threading.Event()):
+        kinds.append(type(signal))
+        if len(opened) == 2 and kinds[-1] is Frame:
+            break
+    assert kinds[0] is Frame
+    assert Lost in kinds
+    assert kinds[-1] is Frame
