@@ -1,0 +1,1 @@
+"""The toolbox of detectors: which file is which, and whether a device can run it."""
