@@ -1,0 +1,114 @@
+"""The command line of `passerby-central`."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from central import __version__
+from central.config import CentralError, Config, load
+from central.intake import files
+from central.store import Store
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command; a mistake of the user's ends with a sentence and its exit code."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
+    )
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        options.run(load(options.config) if options.config else Config(), options)
+    except CentralError as error:
+        print(f"passerby-central: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "passerby-central", description="Floor events and orders become series and incidents."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    serve = _command(commands, "serve", "run central", "serve --config central.yaml")
+    serve.set_defaults(run=_serve)
+
+    imports = commands.add_parser("import", help="load a file").add_subparsers(
+        required=True, metavar="KIND"
+    )
+    orders = _command(
+        imports,
+        "orders",
+        "load orders from Parquet or CSV",
+        "import orders orders.parquet --site web --channel web --config central.yaml",
+    )
+    orders.add_argument("file", type=Path)
+    orders.add_argument("--site", required=True, help="the shop, or the web shop")
+    orders.add_argument("--channel", default="web", choices=["web", "pos", "app"])
+    orders.add_argument("--shift", type=float, default=0.0, help="seconds added to every time")
+    orders.set_defaults(run=_import_orders)
+    windows = _command(
+        imports,
+        "windows",
+        "load windows that were counted elsewhere",
+        "import windows history.parquet --config central.yaml",
+    )
+    windows.add_argument("file", type=Path, help="columns site, measure, subject, start, value")
+    windows.set_defaults(run=_import_windows)
+    return parser
+
+
+def _command(
+    parent: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    words: str,
+    example: str,
+) -> argparse.ArgumentParser:
+    parser = parent.add_parser(
+        name,
+        help=words,
+        description=f"{words[0].upper()}{words[1:]}.",
+        epilog=f"example: passerby-central {example}",
+    )
+    parser.add_argument("--config", type=Path, help="settings (YAML)")
+    return parser
+
+
+def _serve(config: Config, options: argparse.Namespace) -> None:
+    from central.service import serve
+
+    serve(config)
+
+
+def _import_orders(config: Config, options: argparse.Namespace) -> None:
+    store = Store(config.data)
+    try:
+        done = files.import_orders(
+            store,
+            options.file,
+            site=options.site,
+            channel=options.channel,
+            currency=config.site(options.site).currency,
+            shift=timedelta(seconds=options.shift),
+        )
+    finally:
+        store.close()
+    print(
+        f"{done.lines:,} lines read ({done.repeated:,} repeat another): {done.orders:,} orders and"
+        f" {done.returns:,} returns, {done.known:,} of them known before"
+    )
+
+
+def _import_windows(config: Config, options: argparse.Namespace) -> None:
+    store = Store(config.data)
+    try:
+        print(f"{files.import_windows(store, options.file):,} values taken")
+    finally:
+        store.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""The HTTP API: series, incidents, health; OpenAPI at /docs. Reads only `central.duckdb`."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import FastAPI, HTTPException, Query
+from pydantic import AwareDatetime
+
+from central import __version__, console, series
+from central.incidents import listed
+from central.intake.http import router
+from central.metrics import CATALOGUE
+from central.service import Service
+
+MAX_SPAN = timedelta(days=400)
+
+
+def create(service: Service) -> FastAPI:
+    """The application: API and page."""
+    app = FastAPI(title="Passerby central", version=__version__)
+    app.include_router(router(service.online))
+
+    @app.get("/v1/health", tags=["health"])
+    def health() -> dict[str, Any]:
+        """What came in since the start, what is missing, and who is there."""
+        return describe(service)
+
+    @app.get("/v1/incidents", tags=["incidents"])
+    def incidents(limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> list[dict[str, Any]]:
+        """Incidents, open ones first, then the newest."""
+        return listed(service.store, limit)
+
+    @app.get("/v1/series", tags=["series"])
+    def read_series(
+        site: Annotated[str, Query(pattern="^[a-z0-9-]{1,40}$")],
+        metric: str = "footfall",
+        start: AwareDatetime | None = None,
+        stop: AwareDatetime | None = None,
+        resolution: series.Resolution = "15min",
+    ) -> dict[str, Any]:
+        """Points of a metric at a site, the last 24 hours unless told; null is not zero."""
+        if metric not in CATALOGUE:
+            raise HTTPException(404, f"no metric {metric}; there are {', '.join(CATALOGUE)}")
+        if site not in service.sites():
+            raise HTTPException(404, f"no site {site}; add it under `sites`")
+        stop = stop or datetime.now(UTC)
+        start = start or stop - timedelta(days=1)
+        if not timedelta(0) < stop - start <= MAX_SPAN:
+            raise HTTPException(400, f"stop must be after start, by {MAX_SPAN.days} days at most")
+        found = CATALOGUE[metric]
+        points = series.read(
+            service.store, service.config.site(site), found, start, stop, resolution
+        )
+        return {"site": site, "metric": metric, "unit": found.unit, "points": points}
+
+    console.mount(app, service)
+    return app
+
+
+def describe(service: Service) -> dict[str, Any]:
+    """The state of central in numbers."""
+    intake = service.intake
+    gaps = intake.gaps()
+    orders = service.store.central().execute("select count(*) from orders").fetchone()
+    return {
+        "version": __version__,
+        "began": service.began,
+        "broker": "connected" if service.subscriber.connected else "not connected",
+        "batches": intake.tally.batches,
+        "events": dict(intake.tally.events),
+        "events_stored": sum(intake.tally.events.values()),
+        "duplicates": intake.tally.duplicates,
+        "gaps": sum(gaps.values()),
+        "waiting": service.subscriber.waiting(),
+        "quarantined": dict(intake.tally.quarantined),
+        "orders": orders[0] if orders else 0,
+        "orders_posted": service.online.stored,
+        "ignored": dict(service.online.ignored),
+        "points": series.points(service.store),
+        "incidents": service.incidents.opened,
+        "notified": service.notifier.delivered,
+        "tick_seconds": round(service.tick_seconds, 3),
+        "devices": [
+            {
+                "site": site,
+                "device": device,
+                "online": intake.online.get((site, device)),
+                "seen": intake.received[site, device],
+                "missing": gaps.get((site, device), 0),
+                "clock": health.clock,
+                "cameras": {
+                    name: {"state": camera.state, "frames": camera.frames, "fps": camera.fps}
+                    for name, camera in health.cameras.items()
+                },
+            }
+            for (site, device), health in sorted(intake.health.items())
+        ],
+    }

@@ -1,0 +1,214 @@
+"""Central's settings: YAML to frozen models; a mistake is told with its place and its fix."""
+
+import difflib
+import os
+import re
+from datetime import time
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+
+class CentralError(Exception):
+    """A mistake of the user's or of the machine; the CLI shows it without a traceback."""
+
+    exit_code = 1
+
+
+class ConfigError(CentralError):
+    """The settings cannot be used as they are."""
+
+    exit_code = 2
+
+
+def _known_zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError("not a time zone; write one like Europe/London")
+    return name
+
+
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Broker(_Model):
+    """The MQTT broker."""
+
+    host: str = "127.0.0.1"
+    port: Port = 1883
+    username: str | None = None
+    password: str | None = None
+    tls: bool = False
+
+
+class Http(_Model):
+    """Where the page and the API listen."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+
+
+class Hours(_Model):
+    """Opening hours of every day, local time; until midnight is `close: "00:00"`."""
+
+    open: time = time(0)
+    close: time = time(0)
+
+    def contain(self, moment: time) -> bool:
+        """Whether the site is open at a local time.
+
+        >>> Hours(open=time(9), close=time(0)).contain(time(23, 45))
+        True
+        """
+        if self.open < self.close:
+            return self.open <= moment < self.close
+        return moment >= self.open or moment < self.close
+
+
+class Site(_Model):
+    """A shop, or the web shop."""
+
+    id: Slug
+    name: str = ""
+    kind: Literal["store", "web"] = "store"
+    time_zone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
+    hours: Hours = Hours()
+    region: str = ""
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "GBP"
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The site's time zone."""
+        return ZoneInfo(self.time_zone)
+
+    @property
+    def title(self) -> str:
+        """The name that people read."""
+        return self.name or self.id
+
+
+class WriteKey(_Model):
+    """A key with which a till or a web shop may send orders for one site."""
+
+    key: Annotated[str, Field(min_length=8)]
+    site: Slug
+    channel: Literal["pos", "web", "app"] = "pos"
+
+
+class Webhook(_Model):
+    """A receiver of incidents: each notice is one POST of JSON."""
+
+    url: Annotated[str, Field(pattern=r"^https?://")]
+
+
+class Config(_Model):
+    """All of central's settings."""
+
+    data: Path = Path("data")
+    broker: Broker = Broker()
+    http: Http = Http()
+    sites: tuple[Site, ...] = ()
+    write_keys: tuple[WriteKey, ...] = ()
+    webhooks: tuple[Webhook, ...] = ()
+    grace_seconds: Annotated[float, Field(gt=0)] = 300.0
+    settle_seconds: Annotated[float, Field(ge=0)] = 60.0
+    raw_hours: Annotated[float, Field(ge=24)] = 24.0
+    false_alarms: Annotated[float, Field(gt=0, le=10)] = 0.1
+
+    def site(self, identity: str) -> Site:
+        """The site of that id; one that nobody configured is open at all hours of UTC."""
+        return next((site for site in self.sites if site.id == identity), Site(id=identity))
+
+
+def load(path: Path) -> Config:
+    """Read the settings.
+
+    Raises ConfigError with a line for each mistake: file, line, key and fix.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}; name an existing file") from error
+    try:
+        node = yaml.compose(text)
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}:1: the file holds no settings; begin with `sites:`")
+    try:
+        config = Config.model_validate(_expand(values))
+    except ValidationError as error:
+        lines = [_explain(path, node, problem) for problem in error.errors()]
+        raise ConfigError("\n".join(lines)) from error
+    except KeyError as error:
+        raise ConfigError(f"{path}: ${{{error.args[0]}}} is not set; export it first") from error
+    names = [site.id for site in config.sites]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise ConfigError(f"{path}: sites named twice: {', '.join(sorted(twice))}; rename one")
+    return config
+
+
+def _expand(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _expand(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_expand(item) for item in value]
+    if isinstance(value, str):
+        return re.sub(r"\$\{(\w+)\}", lambda match: os.environ[match[1]], value)
+    return value
+
+
+def _explain(path: Path, node: yaml.Node | None, problem: Any) -> str:
+    *parents, last = problem["loc"] or ("",)
+    for part in parents:
+        node = _child(node, part) or node
+    line = _line(node, last)
+    place = ".".join(str(part) for part in problem["loc"])
+    words = str(problem["msg"]).removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        words = "unknown key"
+        close = difflib.get_close_matches(str(last), _keys(problem["loc"]), 1)
+        if close:
+            words += f"; did you mean `{close[0]}`?"
+    return f"{path}:{line}: {place}: {words}"
+
+
+def _child(node: yaml.Node | None, part: object) -> yaml.Node | None:
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+        return next(iter(node.value[part : part + 1]), None)
+    if isinstance(node, yaml.MappingNode):
+        return next((value for key, value in node.value if key.value == part), None)
+    return None
+
+
+def _line(node: yaml.Node | None, last: object) -> int:
+    if isinstance(node, yaml.MappingNode):
+        for key, _ in node.value:
+            if key.value == last:
+                return int(key.start_mark.line) + 1
+    child = _child(node, last) or node
+    return int(child.start_mark.line) + 1 if child else 1
+
+
+def _keys(place: tuple[object, ...]) -> list[str]:
+    model: type[BaseModel] = Config
+    sections: dict[object, type[BaseModel]] = {
+        "broker": Broker,
+        "http": Http,
+        "sites": Site,
+        "hours": Hours,
+        "write_keys": WriteKey,
+        "webhooks": Webhook,
+    }
+    for part in place[:-1]:
+        model = sections.get(part, model)
+    return list(model.model_fields)

@@ -1,0 +1,307 @@
+"""Messages of the contract into the store, each event exactly once.
+
+Nothing here knows of a network: `mqtt` brings the messages and takes the acknowledgements.
+"""
+
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import duckdb
+import msgspec
+import pyarrow as pa
+
+from central import ledger
+from central.store import Store, transaction, utc
+from edge import wire
+
+log = logging.getLogger(__name__)
+
+Device = tuple[str, str]
+EpochKey = tuple[str, str, str]
+RAW_BYTES_KEPT = 4_096
+GAUGES_PER_DEVICE = 1_000
+
+_health = msgspec.json.Decoder(wire.Health)
+_layout = msgspec.json.Decoder(wire.Layout)
+_status = msgspec.json.Decoder(wire.Status)
+_gauge = msgspec.json.Decoder(wire.Gauge)
+
+
+class Message(NamedTuple):
+    """A payload and where it came in."""
+
+    topic: str
+    payload: bytes
+
+
+@dataclass
+class Tally:
+    """What came in since the start."""
+
+    batches: int = 0
+    events: Counter[str] = field(default_factory=Counter)
+    duplicates: int = 0
+    quarantined: Counter[str] = field(default_factory=Counter)
+
+
+class Intake:
+    """Takes messages in, exactly once. `take` is called from one thread at a time."""
+
+    def __init__(self, store: Store) -> None:
+        self._floor = store.floor()
+        self._held: dict[EpochKey, ledger.Intervals] = {}
+        self._active: dict[Device, set[str]] = {}
+        self.tally = Tally()
+        self.health: dict[Device, wire.Health] = {}
+        self.received: dict[Device, datetime] = {}
+        self.gauges: dict[tuple[str, str, str], wire.Gauge] = {}
+        self.online: dict[Device, bool] = {}
+        self.dirty = True
+        rows = self._floor.execute(
+            "select site, device, health, health_received from device where health is not null"
+        ).fetchall()
+        for site, device, health, received in rows:
+            self.health[site, device] = _health.decode(health)
+            self.received[site, device] = received.replace(tzinfo=UTC)
+            self._active[site, device] = set(self.health[site, device].epochs)
+
+    def take(self, messages: Sequence[Message]) -> set[Device]:
+        """Commit the messages; returns the devices whose acknowledgement is due.
+
+        Events, quarantine and intervals are one transaction. Where the database refuses the
+        messages together they are taken one by one, and the one that it refuses alone is
+        quarantined, so that it cannot hold up the others.
+
+        Raises duckdb.Error where the database takes nothing at all; nothing was taken then.
+        """
+        commit = _Commit(datetime.now(UTC))
+        for message in messages:
+            self._sort(message, commit)
+        try:
+            with transaction(self._floor):
+                _write(self._floor, commit)
+        except duckdb.Error as error:
+            if len(messages) > 1:
+                return set().union(*(self.take([message]) for message in messages))
+            commit.refuse(messages[0], f"the database refuses it: {error}")
+            with transaction(self._floor):
+                _write(self._floor, commit)
+        self._held.update(commit.held)
+        self.gauges.update(commit.gauges)
+        self.online.update(commit.online)
+        for device, health in commit.health.items():
+            self.health[device] = health
+            self.received[device] = commit.now
+            self._active[device] = set(health.epochs)
+        for site, name, epoch in commit.held:
+            self._active.setdefault((site, name), set()).add(epoch)
+        self.tally.batches += commit.batches
+        self.tally.duplicates += commit.duplicates
+        self.tally.events.update({_table(kind): len(rows) for kind, rows in commit.rows.items()})
+        self.tally.quarantined.update(row[7] for row in commit.quarantine)
+        self.dirty |= bool(commit.rows or commit.layouts)
+        return commit.due
+
+    def _sort(self, message: Message, commit: "_Commit") -> None:
+        topic = wire.parse_topic(message.topic)
+        if topic is None or topic.device == wire.CENTRAL:
+            return
+        device = topic.site, topic.device
+        try:
+            if topic.kind == "events":
+                self._sort_batch(topic, message, commit)
+            elif topic.kind == "health":
+                commit.health[device] = _health.decode(message.payload)
+                commit.due.add(device)
+            elif topic.kind == "layout":
+                commit.layouts[device] = _layout.decode(message.payload)
+            elif topic.kind == "status":
+                commit.online[device] = _status.decode(message.payload).state == "online"
+            elif topic.kind == "occupancy" and message.payload:
+                commit.gauges[*device, topic.name] = _gauge.decode(message.payload)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            commit.reject(message, str(error))
+
+    def _sort_batch(self, topic: wire.Topic, message: Message, commit: "_Commit") -> None:
+        decoded = wire.decode(message.payload)
+        header = decoded.header
+        if header is None:
+            commit.reject(message, decoded.rejected[0].reason)
+            return
+        if (header.site, header.device) != (topic.site, topic.device):
+            # Nothing is claimed: one device must not be able to spend another's numbers.
+            commit.reject(message, f"says it is from {header.site}/{header.device}")
+            return
+        key = header.site, header.device, header.epoch
+        held = commit.held.get(key) or self.held(key)
+        last = header.first + header.count - 1
+        fresh = ledger.missing(held, header.first, last)
+        commit.held[key] = ledger.add(held, header.first, last)
+        commit.due.add((header.site, header.device))
+        commit.batches += 1
+        commit.duplicates += header.count - ledger.size(fresh)
+        if not fresh:
+            return
+        whole = ledger.size(fresh) == header.count
+        for sequence, event in decoded.events:
+            if whole or any(first <= sequence <= last for first, last in fresh):
+                commit.rows[type(event)].append((*key, sequence, event))
+        for bad in decoded.rejected:
+            if whole or any(first <= bad.first <= last for first, last in fresh):
+                commit.reject(message, bad.reason, header, bad)
+        if decoded.batch and decoded.batch.clock == "unsynced":
+            commit.unsynced.add((header.site, header.device))
+
+    def held(self, key: EpochKey) -> ledger.Intervals:
+        """The intervals held of (site, device, epoch)."""
+        if key not in self._held:
+            row = self._floor.execute(
+                "select firsts, lasts from ledger where site = ? and device = ? and epoch = ?", key
+            ).fetchone()
+            self._held[key] = tuple(zip(*row, strict=True)) if row else ()
+        return self._held[key]
+
+    def ack(self, device: Device) -> wire.Ack:
+        """What is held of the epochs that the device named, and of those that came since."""
+        epochs = self._active.get(device, set())
+        return wire.Ack(wire.VERSION, {epoch: self.held((*device, epoch)) for epoch in epochs})
+
+    def gaps(self) -> dict[Device, int]:
+        """Events that a device has numbered and central does not have, by device."""
+        return {
+            device: sum(
+                ledger.size(ledger.gaps(self.held((*device, epoch)), following))
+                for epoch, following in health.epochs.items()
+            )
+            for device, health in self.health.items()
+        }
+
+
+Row = tuple[str, str, str, int, wire.Event]
+
+
+@dataclass
+class _Commit:
+    now: datetime
+    held: dict[EpochKey, ledger.Intervals] = field(default_factory=dict)
+    rows: dict[type[wire.Event], list[Row]] = field(default_factory=lambda: defaultdict(list))
+    quarantine: list[tuple[Any, ...]] = field(default_factory=list)
+    health: dict[Device, wire.Health] = field(default_factory=dict)
+    layouts: dict[Device, wire.Layout] = field(default_factory=dict)
+    online: dict[Device, bool] = field(default_factory=dict)
+    unsynced: set[Device] = field(default_factory=set)
+    gauges: dict[tuple[str, str, str], wire.Gauge] = field(default_factory=dict)
+    due: set[Device] = field(default_factory=set)
+    batches: int = 0
+    duplicates: int = 0
+
+    def reject(
+        self,
+        message: Message,
+        reason: str,
+        header: wire.Header | None = None,
+        bad: wire.Rejected | None = None,
+    ) -> None:
+        place = (header.site, header.device, header.epoch) if header else (None, None, None)
+        numbers = (bad.first, bad.count) if bad else (None, None)
+        raw = (bad.raw if bad else message.payload)[:RAW_BYTES_KEPT]
+        self.quarantine.append((utc(self.now), message.topic, *place, *numbers, reason, raw))
+
+    def refuse(self, message: Message, reason: str) -> None:
+        self.rows.clear()
+        self.layouts.clear()
+        self.health.clear()
+        self.quarantine.clear()
+        self.reject(message, reason)
+
+
+def _write(cursor: duckdb.DuckDBPyConnection, commit: _Commit) -> None:
+    for kind, rows in commit.rows.items():
+        _append(cursor, kind, rows, commit.now)
+    if commit.held:
+        cursor.executemany(
+            "insert or replace into ledger values (?, ?, ?, ?, ?)",
+            [
+                (*key, [first for first, _ in held], [last for _, last in held])
+                for key, held in commit.held.items()
+            ],
+        )
+    for device, health in commit.health.items():
+        cursor.execute(
+            "insert into device (site, device, health, health_received) values (?, ?, ?, ?)"
+            " on conflict do update set health = excluded.health,"
+            " health_received = excluded.health_received",
+            [*device, wire.encode(health).decode(), utc(commit.now)],
+        )
+    for device, online in commit.online.items():
+        cursor.execute(
+            "insert into device (site, device, status, status_received) values (?, ?, ?, ?)"
+            " on conflict do update set status = excluded.status,"
+            " status_received = excluded.status_received",
+            [*device, "online" if online else "offline", utc(commit.now)],
+        )
+    for device in commit.unsynced:
+        cursor.execute("update device set unsynced = true where (site, device) = (?, ?)", device)
+    for device, layout in commit.layouts.items():
+        _write_layout(cursor, device, layout, commit)
+    if commit.quarantine:
+        cursor.executemany(
+            "insert into quarantine values (?, ?, ?, ?, ?, ?, ?, ?, ?)", commit.quarantine
+        )
+
+
+def _table(kind: type[wire.Event]) -> str:
+    return str(kind.__struct_config__.tag)
+
+
+def _append(
+    cursor: duckdb.DuckDBPyConnection, kind: type[wire.Event], rows: list[Row], now: datetime
+) -> None:
+    columns: dict[str, Any] = {
+        "receipt_day": pa.array([now.date()] * len(rows)),
+        "site": [row[0] for row in rows],
+        "device": [row[1] for row in rows],
+        "epoch": [row[2] for row in rows],
+        "seq": [row[3] for row in rows],
+    }
+    for name in kind.__struct_fields__:
+        values = [getattr(row[4], name) for row in rows]
+        if isinstance(values[0], datetime):
+            columns[name] = pa.array(values, pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
+        else:
+            columns[name] = values
+    arrow = pa.table(columns)
+    table = _table(kind)
+    names = ", ".join(f'"{name}"' for name in arrow.column_names)
+    cursor.register("arrived", arrow)
+    cursor.execute(f"insert into {table} ({names}) select * from arrived")
+    cursor.unregister("arrived")
+
+
+def _write_layout(
+    cursor: duckdb.DuckDBPyConnection, device: Device, layout: wire.Layout, commit: _Commit
+) -> None:
+    site, name = device
+    cursor.execute(
+        "insert into device (site, device, layout) values (?, ?, ?)"
+        " on conflict do update set layout = excluded.layout",
+        [site, name, wire.encode(layout).decode()],
+    )
+    message = Message(str(wire.Topic(site, name, "layout")), wire.encode(layout))
+    for table, places in (("line", layout.lines), ("zone", layout.zones)):
+        cursor.execute(f"delete from {table} where (site, device) = (?, ?)", device)
+        for place in places:
+            owner = cursor.execute(
+                f"select device from {table} where (site, {table}) = (?, ?)",
+                [site, place.id],
+            ).fetchone()
+            if owner:
+                reason = f"{table} {place.id} belongs to {owner[0]}; give this one another id"
+                commit.reject(message, reason)
+                continue
+            row = [site, place.id, name, place.floor, place.name, place.role, list(place.cameras)]
+            cursor.execute(f"insert into {table} values (?, ?, ?, ?, ?, ?, ?)", row)

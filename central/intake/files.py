@@ -1,0 +1,132 @@
+"""File intake: orders and windows from Parquet or CSV, each import idempotent."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from central import windows
+from central.config import CentralError
+from central.store import Store, utc
+
+ALIASES = {
+    "order_id": ("order_id", "order", "invoice_no", "invoice", "id", "name"),
+    "time": ("time", "timestamp", "invoice_date", "created_at", "date"),
+    "quantity": ("quantity", "qty", "units"),
+    "price": ("price", "unit_price"),
+    "value": ("value", "total", "revenue", "total_price"),
+}
+
+
+class ImportFileError(CentralError):
+    """A file cannot be imported as it is."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import found and did."""
+
+    lines: int
+    orders: int
+    returns: int
+    repeated: int
+    known: int
+
+
+def read(path: Path) -> pa.Table:
+    """A Parquet or CSV file as a table. Raises ImportFileError."""
+    if not path.is_file():
+        raise ImportFileError(f"{path}: no such file")
+    readers = {".parquet": "read_parquet(?)", ".csv": "read_csv(?)", ".gz": "read_csv(?)"}
+    reader = readers.get(path.suffix)
+    if reader is None:
+        raise ImportFileError(f"{path}: ends in none of {', '.join(readers)}; convert it first")
+    try:
+        return duckdb.connect().sql(f"select * from {reader}", params=[str(path)]).to_arrow_table()
+    except duckdb.Error as error:
+        raise ImportFileError(f"{path}: cannot be read: {error}") from error
+
+
+def import_windows(store: Store, path: Path) -> int:
+    """Windows counted elsewhere: columns site, measure, subject, start (UTC), value.
+
+    The same file name again replaces what it brought before. Returns the rows taken.
+    """
+    rows = read(path)
+    absent = {"site", "measure", "subject", "start", "value"} - set(rows.column_names)
+    if absent:
+        raise ImportFileError(f"{path}: lacks the columns {', '.join(sorted(absent))}")
+    return windows.add_imported(store, path.name, rows)
+
+
+def import_orders(
+    store: Store,
+    path: Path,
+    *,
+    site: str,
+    channel: str,
+    currency: str,
+    shift: timedelta = timedelta(0),
+) -> Imported:
+    """Orders, a line an order or a line an item; lines of one order become one order.
+
+    An order of negative value, or whose id begins with C, is a return. Lines that repeat another
+    to the letter are counted, and kept: two of one item may well stand on one receipt. An order
+    that is known already (site, channel, id) is left as it is, so that a repeated import adds
+    nothing. `shift` is added to every time.
+
+    Raises ImportFileError with the columns that are missing.
+    """
+    rows = read(path)
+    columns = {
+        name: next((alias for alias in aliases if alias in rows.column_names), None)
+        for name, aliases in ALIASES.items()
+    }
+    absent = [name for name in ("order_id", "time") if columns[name] is None]
+    if not columns["value"] and not (columns["price"] and columns["quantity"]):
+        absent.append("value (or price and quantity)")
+    if absent:
+        raise ImportFileError(
+            f"{path}: no column for {', '.join(absent)}; it has {', '.join(rows.column_names)}."
+            f" Known names: {ALIASES}"
+        )
+    names = {name: f'"{column}"' for name, column in columns.items() if column}
+    order, time = names["order_id"], names["time"]
+    units = names.get("quantity", "1")
+    value = names.get("value") or f"{names['price']} * {units}"
+    with store.write() as cursor:
+        cursor.register("lines", rows)
+        repeated = _number(
+            cursor,
+            "select count(*) - (select count(*) from (select distinct * from lines)) from lines",
+        )
+        cursor.execute(
+            f"create or replace temp table brought as select {order}::varchar as id,"
+            f' min({time}::timestamp) + to_seconds(?) as "time",'
+            f" sum({value}) as value, sum({units}) as units from lines"
+            f" where {order} is not null and {time} is not null group by 1",
+            [shift.total_seconds()],
+        )
+        cursor.unregister("lines")
+        orders, returns, known = cursor.execute(
+            "select count(*), count(*) filter (value < 0 or id like 'C%'),"
+            " count(*) filter (exists (select 1 from orders o where o.site = ? and o.channel = ?"
+            " and o.order_id = id)) from brought",
+            [site, channel],
+        ).fetchone() or (0, 0, 0)
+        cursor.execute(
+            'insert or ignore into orders select ?, ?, id, "time", ?, value, units, ?,'
+            " case when value < 0 or id like 'C%' then 'return' else 'sale' end from brought",
+            [site, channel, utc(datetime.now(UTC)), currency],
+        )
+    windows.rebuild_orders(store)
+    return Imported(rows.num_rows, orders - returns, returns, repeated, known)
+
+
+def _number(cursor: duckdb.DuckDBPyConnection, query: str) -> int:
+    row = cursor.execute(query).fetchone()
+    return int(row[0]) if row else 0

@@ -1,0 +1,88 @@
+"""The catalogue of metrics: what a series means, in one place.
+
+A window holds mergeable sums, the measures; a metric is one measure, or one over another.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["count", "duration", "ratio", "money"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """`value` = sum of `measure`, divided by the sum of `over` where there is one."""
+
+    name: str
+    title: str
+    unit: str
+    kind: Kind
+    sentence: str
+    measure: str
+    over: str = ""
+
+
+CATALOGUE = {
+    metric.name: metric
+    for metric in (
+        Metric(
+            "footfall",
+            "Footfall",
+            "people",
+            "count",
+            "Crossings inwards of entrance lines, staff excluded.",
+            "footfall",
+        ),
+        Metric("exits", "Exits", "people", "count", "Crossings outwards, staff excluded.", "exits"),
+        Metric(
+            "visits",
+            "Visits",
+            "visits",
+            "count",
+            "Stays of at least 5 s in a zone, staff excluded.",
+            "visits",
+        ),
+        Metric(
+            "dwell",
+            "Visit dwell",
+            "seconds",
+            "duration",
+            "Mean time of a visit in its zone, as far as it was seen.",
+            "dwell_seconds",
+            "visits",
+        ),
+        Metric(
+            "occupancy",
+            "Occupancy",
+            "people",
+            "ratio",
+            "Mean number of people in the zones, weighted by time.",
+            "person_seconds",
+            "zone_seconds",
+        ),
+        Metric("orders", "Orders", "orders", "count", "Orders without returns.", "orders"),
+        Metric("revenue", "Revenue", "money", "money", "Value of orders less returns.", "revenue"),
+        Metric("units", "Units", "items", "count", "Items in orders less returns.", "units"),
+        Metric(
+            "conversion",
+            "Conversion",
+            "orders per visitor",
+            "ratio",
+            "Orders at the tills divided by footfall.",
+            "orders",
+            "footfall",
+        ),
+        Metric(
+            "coverage",
+            "Coverage",
+            "share",
+            "ratio",
+            "Share of the time that the cameras saw.",
+            "covered_seconds",
+            "watched_seconds",
+        ),
+    )
+}
+
+WATCHED = ("footfall", "orders")
+"""The metrics that the detectors watch."""

@@ -1,0 +1,122 @@
+"""Reading series: points of a metric, with the expected band and what is known of each."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from central import windows
+from central.config import Site
+from central.metrics import Metric
+from central.store import Store
+from central.watch import COVERED_SHARE
+
+Resolution = Literal["15min", "hour", "day"]
+Status = Literal["observed", "absent", "open"]
+ONLINE = {"orders", "revenue", "units"}
+
+
+@dataclass(frozen=True)
+class Point:
+    """A value between `start` and the next point's; None where absent. Missing is not zero.
+
+    observed: the share of the point's windows in which it was seen.
+    """
+
+    start: datetime
+    value: float | None
+    status: Status
+    observed: float
+    expected: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+
+
+@dataclass(frozen=True)
+class _Window:
+    window: int
+    value: float | None
+    over: float | None
+    status: Status
+    band: tuple[float | None, float | None, float | None]
+
+
+def read(
+    store: Store, site: Site, metric: Metric, start: datetime, stop: datetime, step: Resolution
+) -> list[Point]:
+    """The points of a metric in [start, stop). Hours and days are the site's own."""
+    found = _windows(store, site, metric, windows.key(start), windows.key(stop))
+    if step == "15min":
+        return [_point(windows.start(each.window), [each], metric) for each in found]
+    groups: dict[datetime, list[_Window]] = {}
+    for each in found:
+        local = windows.start(each.window).astimezone(site.zone)
+        hour = 0 if step == "day" else local.hour
+        groups.setdefault(local.replace(hour=hour, minute=0), []).append(each)
+    return [_point(begin, group, metric) for begin, group in groups.items()]
+
+
+def _windows(store: Store, site: Site, metric: Metric, first: int, stop: int) -> list[_Window]:
+    cursor = store.central()
+    row = cursor.execute("select processed from progress where site = ?", [site.id]).fetchone()
+    closed = row[0] if row else first - 1
+    rows: list[Any] = cursor.execute(
+        """
+        with summed as (
+            select "window",
+                sum(value) filter (measure = $measure) as value,
+                sum(value) filter (measure = $over) as over,
+                sum(value) filter (measure = 'covered_seconds')
+                    / nullif(count(distinct subject) filter (measure = 'covered_seconds'), 0)
+                    / $seconds as covered,
+                bool_or(part like 'import:%') as imported
+            from partial where site = $site and "window" >= $first and "window" < $stop
+            group by 1)
+        select w."window", s.value, s.over, s.covered, coalesce(s.imported, false),
+            e.expected, e.lower, e.upper
+        from (select unnest(range($first, $stop)) as "window") w
+        left join summed s on s."window" = w."window"
+        left join expectation e
+            on e.site = $site and e.metric = $metric and e."window" = w."window"
+        order by 1
+        """,
+        {
+            "site": site.id,
+            "metric": metric.name,
+            "measure": metric.measure,
+            "over": metric.over,
+            "seconds": windows.SECONDS,
+            "first": first,
+            "stop": stop,
+        },
+    ).fetchall()
+    found = []
+    for window, value, over, covered, imported, *band in rows:
+        seen = metric.name in ONLINE or imported or (covered or 0.0) >= COVERED_SHARE
+        status: Status = "open" if window > closed else "observed" if seen else "absent"
+        kept = value if value is not None else 0.0 if seen else None
+        kept = None if status == "absent" else kept
+        found.append(_Window(window, kept, over, status, (band[0], band[1], band[2])))
+    return found
+
+
+def _point(start: datetime, group: list[_Window], metric: Metric) -> Point:
+    seen = [each for each in group if each.value is not None]
+    value: float | None = sum(each.value or 0.0 for each in seen)
+    over = sum(each.over or 0.0 for each in seen)
+    if metric.over:
+        value = value / over if value is not None and over else None
+    status: Status = "observed" if seen else "absent"
+    if any(each.status == "open" for each in group):
+        status = "open"
+    single = group[0].band if len(group) == 1 else (None, None, None)
+    return Point(start, value if seen else None, status, len(seen) / len(group), *single)
+
+
+def points(store: Store) -> int:
+    """How many values stand in windows that did not come from an import."""
+    row = (
+        store.central()
+        .execute("select count(*) from partial where part not like 'import:%'")
+        .fetchone()
+    )
+    return int(row[0]) if row else 0

@@ -1,0 +1,128 @@
+"""`serve`: wires the rooms of central together in one process."""
+
+import logging
+import socket
+import threading
+import time
+from datetime import UTC, datetime
+
+import uvicorn
+
+from central import windows
+from central.closing import Closing
+from central.config import CentralError, Config
+from central.incidents import Incidents
+from central.intake.events import Intake
+from central.intake.http import OnlineIntake
+from central.intake.mqtt import Subscriber
+from central.notify import Notifier
+from central.store import Store
+from central.watch import Watch
+
+log = logging.getLogger(__name__)
+
+TICK_SECONDS = 2.0
+
+
+class PortError(CentralError):
+    """The address to listen on is not to be had."""
+
+    exit_code = 2
+
+
+class Service:
+    """Everything that runs beside the page and the API."""
+
+    def __init__(self, store: Store, config: Config) -> None:
+        self.store, self.config = store, config
+        self.intake = Intake(store)
+        self.online = OnlineIntake(store, config)
+        self.subscriber = Subscriber(config.broker, self.intake)
+        self.incidents = Incidents(store, config)
+        self.notifier = Notifier(store, config, self.subscriber.publish)
+        self.began = datetime.now(UTC)
+        self.tick_seconds = 0.0
+        self._closing = Closing(config, self.intake, self.began)
+        self._watch = Watch(store, config)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="tick", daemon=True)
+
+    def start(self) -> None:
+        """Start all threads."""
+        self.notifier.start()
+        self.subscriber.start()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take in what has arrived, judge it, and let go of the files."""
+        self.subscriber.stop()
+        self._stop.set()
+        self._thread.join()
+        self.notifier.stop()
+        self.store.close()
+
+    def sites(self) -> set[str]:
+        """The configured sites, and those that devices speak of."""
+        return {site.id for site in self.config.sites} | {site for site, _ in self.intake.health}
+
+    def _run(self) -> None:
+        while True:
+            last = self._stop.is_set()
+            began = time.monotonic()
+            try:
+                self.tick()
+            except Exception:
+                log.exception("this tick failed; the next one takes up its work")
+            self.tick_seconds = time.monotonic() - began
+            if last:
+                return
+            self._stop.wait(TICK_SECONDS)
+
+    def tick(self) -> None:
+        """Bring windows up to date, score those that have closed, judge the scores."""
+        now = datetime.now(UTC)
+        bounds = self._closing.bounds(self.sites(), now)
+        if self.intake.dirty:
+            self.intake.dirty = False
+            windows.rebuild(self.store, self.config.raw_hours, now)
+        changed = self.online.changed()
+        if changed is not None:
+            windows.rebuild_orders(self.store, changed)
+        for ticks in self._watch.advance(bounds):
+            for tick in ticks:
+                for incident in self.incidents.judge(tick):
+                    log.info("%s", incident.sentence)
+                    self.notifier.add(incident)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises PortError."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise PortError(
+            f"{host}:{port}: {error.strerror}; set another `http.port`, or stop what uses it"
+        ) from error
+    return listener
+
+
+def serve(config: Config) -> None:
+    """Run until SIGINT or SIGTERM. Raises CentralError where it cannot start."""
+    from central.api import create
+
+    listener = listen(config.http.host, config.http.port)
+    service = Service(Store(config.data), config)
+    app = create(service)
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2)
+    )
+    host, port = listener.getsockname()[:2]
+    service.start()
+    log.info("the page is at http://%s:%d", host, port)
+    try:
+        server.run(sockets=[listener])
+    finally:
+        service.stop()

@@ -1,0 +1,284 @@
+"""The tick: closed windows become values, values become scores.
+
+State is rebuilt at every start by replaying the windows in the file, so that what was imported or
+came late has taught the baseline; only windows that close after that can raise an incident.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from central import windows
+from central.config import Config, Hours, Site
+from central.detect.detector import Detector, Key, Scores
+from central.store import Store
+
+HISTORY_WINDOWS = 4 * 24 * 7 * 13
+SHOWN_WINDOWS = 4 * 24 * 2
+COVERED_SHARE = 0.9
+"""A window that the cameras of an entrance saw for less than this share counts as absent."""
+
+
+@dataclass(frozen=True)
+class Tick:
+    """One closed window of one site: values and scores by metric, coverage by camera (0 to 1)."""
+
+    site: Site
+    window: int
+    opened: bool
+    values: dict[str, float]
+    p_low: dict[str, float]
+    p_high: dict[str, float]
+    spans: dict[str, int]
+    learning: dict[str, bool]
+    coverage: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Values:
+    """Values (window, series), NaN where absent, of the windows from `first` on.
+
+    coverage: (window, camera), the share of each window that the camera saw; `cameras` names
+    them as (site, camera).
+    """
+
+    first: int
+    values: NDArray[np.float64]
+    cameras: tuple[tuple[str, str], ...]
+    coverage: NDArray[np.float64]
+
+
+class Watch:
+    """Detector state over all series, and how far each site has been scored."""
+
+    def __init__(self, store: Store, config: Config) -> None:
+        self._store, self._config = store, config
+        self._cursor = store.central()
+        self._processed: dict[str, int] = dict(
+            self._cursor.execute("select site, processed from progress").fetchall()
+        )
+        self._detector = Detector([])
+        self._sites: list[Site] = []
+
+    def advance(self, bounds: dict[str, int]) -> Iterator[list[Tick]]:
+        """Score the windows that have closed, oldest first; one list a window.
+
+        bounds: by site, the first window that is not closed. What a list says is in the file
+        before the list is handed out, so that a stop in between repeats nothing.
+        """
+        for site, bound in bounds.items():
+            if site not in self._processed:
+                self._processed[site] = self._beginning(site, bound)
+        series = self._series(bounds)
+        if series != self._detector.series:
+            self._replay(series)
+        while True:
+            due = {
+                site: self._processed[site] + 1
+                for site, bound in bounds.items()
+                if self._processed[site] + 1 < bound
+            }
+            if not due:
+                return
+            window = min(due.values())
+            yield self._tick(window, {site for site, first in due.items() if first == window})
+
+    def _beginning(self, site: str, bound: int) -> int:
+        row = self._cursor.execute(
+            "select max(\"window\") from partial where site = ? and part like 'import:%'", [site]
+        ).fetchone()
+        if row is None or row[0] is None:
+            # The window in which a shop is first seen was not watched from its beginning.
+            return bound
+        return int(min(row[0], bound - 1))
+
+    def _series(self, sites: Iterable[str]) -> tuple[Key, ...]:
+        rows = self._cursor.execute(
+            "select distinct site, measure from partial where measure in ('footfall', 'orders')"
+            " union select distinct site, 'footfall' from partial where measure = 'watched_seconds'"
+        ).fetchall()
+        known = set(sites)
+        return tuple(sorted((site, measure, "") for site, measure in rows if site in known))
+
+    def _replay(self, series: tuple[Key, ...]) -> None:
+        self._detector = Detector(series)
+        self._sites = [self._config.site(site) for site, _, _ in series]
+        last = max(self._processed.values(), default=0)
+        row = self._cursor.execute('select min("window") from partial').fetchone()
+        first = max(row[0] if row and row[0] is not None else last, last - HISTORY_WINDOWS)
+        values = self._load(series, first, last + 1).values
+        processed = np.array([self._processed[site] for site, _, _ in series])
+        shown = []
+        for window in range(first, last + 1):
+            row, ready = values[window - first], window <= processed
+            if window <= last - SHOWN_WINDOWS:
+                for slot, opened in self._slots(window):
+                    self._detector.learn(slot, row, ready & opened)
+            else:
+                scores = self._score(window, row, ready)
+                shown.append(self._expectation(window, row, scores, ready))
+        with self._store.write() as cursor:
+            cursor.execute('delete from expectation where "window" <= ?', [last])
+        if shown:
+            self._write(pa.concat_tables(shown), {})
+
+    def _tick(self, window: int, sites: set[str]) -> list[Tick]:
+        series = self._detector.series
+        now = self._load(series, window, window + 1)
+        ready = np.array([site in sites for site, _, _ in series], np.bool_)
+        values = now.values[0]
+        scores = self._score(window, values, ready)
+        self._processed.update(dict.fromkeys(sites, window))
+        self._write(self._expectation(window, values, scores, ready), dict.fromkeys(sites, window))
+        return [self._result(site, window, values, scores, now) for site in sorted(sites)]
+
+    def _result(
+        self, site: str, window: int, values: NDArray[np.float64], scores: Scores, now: Values
+    ) -> Tick:
+        mine = [(i, key[1]) for i, key in enumerate(self._detector.series) if key[0] == site]
+        return Tick(
+            site=self._config.site(site),
+            window=window,
+            opened=is_open(self._config.site(site), window),
+            values={name: float(values[i]) for i, name in mine},
+            p_low={name: float(scores.p_low[i]) for i, name in mine},
+            p_high={name: float(scores.p_high[i]) for i, name in mine},
+            spans={name: int(scores.windows[i]) for i, name in mine},
+            learning={name: bool(scores.learning[i]) for i, name in mine},
+            coverage={
+                camera: float(share)
+                for (place, camera), share in zip(now.cameras, now.coverage[0], strict=True)
+                if place == site
+            },
+        )
+
+    def _score(self, window: int, values: NDArray[np.float64], ready: NDArray[np.bool_]) -> Scores:
+        """Score and learn, each series at its own local quarter of the week."""
+        merged: Scores | None = None
+        for slot, opened in self._slots(window):
+            scores = self._detector.tick(slot, values, ready & opened)
+            merged = _merge(merged, scores, opened) if merged else scores
+        return merged or self._detector.tick(0, values, np.zeros_like(ready))
+
+    def _slots(self, window: int) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+        """The local quarters of the week at a window; with each, the open sites' series there."""
+        slots = np.array([_slot(site.time_zone, site.hours, window) for site in self._sites])
+        for slot in np.unique(slots[slots >= 0]):
+            yield int(slot), slots == slot
+
+    def _load(self, series: tuple[Key, ...], first: int, stop: int) -> Values:
+        """Values of the windows from `first` up to, but without, `stop`."""
+        place = {(site, measure): i for i, (site, measure, _) in enumerate(series)}
+        values = np.full((stop - first, len(series)), np.nan)
+        rows = self._cursor.execute(
+            "select site, min(\"window\") from partial where measure = 'orders' group by site"
+        ).fetchall()
+        for site, began in rows:
+            if (site, "orders") in place:
+                values[max(0, began - first) :, place[site, "orders"]] = 0.0
+
+        watching = self._cameras()
+        column = {(site, camera): i for i, (site, camera, _) in enumerate(watching)}
+        coverage = np.zeros((stop - first, len(watching)))
+        rows = self._cursor.execute(
+            'select site, subject, "window", sum(value) from partial'
+            ' where measure = \'covered_seconds\' and "window" >= ? and "window" < ?'
+            " group by all",
+            [first, stop],
+        ).fetchall()
+        for site, camera, window, seconds in rows:
+            if (site, camera) in column:
+                share = min(1.0, seconds / windows.SECONDS)
+                coverage[window - first, column[site, camera]] = share
+        for site in {site for site, _, counts in watching if counts}:
+            entrance = [column[at, each] for at, each, counts in watching if counts and at == site]
+            if (site, "footfall") in place:
+                seen = coverage[:, entrance].min(axis=1) >= COVERED_SHARE
+                values[seen, place[site, "footfall"]] = 0.0
+
+        rows = self._cursor.execute(
+            "select site, measure, \"window\", sum(value), bool_and(part like 'import:%')"
+            " from partial where measure in ('footfall', 'orders')"
+            ' and "window" >= ? and "window" < ? group by all',
+            [first, stop],
+        ).fetchall()
+        for site, measure, window, value, imported in rows:
+            i = place.get((site, measure))
+            if i is not None and (imported or not np.isnan(values[window - first, i])):
+                values[window - first, i] = value
+        return Values(first, values, tuple(column), coverage)
+
+    def _cameras(self) -> list[tuple[str, str, bool]]:
+        """Site and id of every camera that watches a line or zone; whether it counts footfall."""
+        return (
+            self._store.floor()
+            .execute(
+                "select site, camera, bool_or(role = 'entrance') from"
+                " (select site, unnest(cameras) as camera, role from line"
+                " union all select site, unnest(cameras), role from zone) group by all"
+            )
+            .fetchall()
+        )
+
+    def _expectation(
+        self, window: int, values: NDArray[np.float64], scores: Scores, ready: NDArray[np.bool_]
+    ) -> pa.Table:
+        rows = [i for i in range(len(values)) if ready[i]]
+        series = self._detector.series
+        return pa.table(
+            {
+                "site": pa.array([series[i][0] for i in rows], pa.string()),
+                "metric": pa.array([series[i][1] for i in rows], pa.string()),
+                "window": pa.array([window] * len(rows), pa.int64()),
+                "value": pa.array(values[rows], from_pandas=True),
+                **{
+                    name: pa.array(getattr(scores, name)[rows], from_pandas=True)
+                    for name in ("expected", "variance", "lower", "upper", "p_low", "p_high")
+                },
+                "learning": scores.learning[rows],
+            }
+        )
+
+    def _write(self, expectation: pa.Table, processed: dict[str, int]) -> None:
+        with self._store.write() as cursor:
+            cursor.register("scored", expectation)
+            cursor.execute("insert into expectation by name select * from scored")
+            cursor.unregister("scored")
+            if processed:
+                cursor.executemany(
+                    "insert or replace into progress values (?, ?)", list(processed.items())
+                )
+
+
+def _merge(old: Scores, new: Scores, here: NDArray[np.bool_]) -> Scores:
+    return Scores(
+        **{
+            name: np.where(here, getattr(new, name), getattr(old, name))
+            for name in Scores.__dataclass_fields__
+        }
+    )
+
+
+def local(site: Site, window: int) -> datetime:
+    """When a window begins, by the site's clock."""
+    return windows.start(window).astimezone(site.zone)
+
+
+def is_open(site: Site, window: int) -> bool:
+    """Whether the site is open when a window begins."""
+    return site.hours.contain(local(site, window).time())
+
+
+@lru_cache(maxsize=65_536)
+def _slot(time_zone: str, hours: Hours, window: int) -> int:
+    """The local quarter of the week, 0 to 671; -1 outside opening hours."""
+    moment = windows.start(window).astimezone(ZoneInfo(time_zone))
+    if not hours.contain(moment.time()):
+        return -1
+    return moment.weekday() * 96 + moment.hour * 4 + moment.minute // 15
