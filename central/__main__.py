@@ -4,13 +4,10 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
-from datetime import timedelta
 from pathlib import Path
 
-from central import __version__
+from central import __version__, local
 from central.config import CentralError, Config, load
-from central.intake import files
-from central.store import Store
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -84,30 +81,13 @@ def _serve(config: Config, options: argparse.Namespace) -> None:
 
 
 def _import_orders(config: Config, options: argparse.Namespace) -> None:
-    store = Store(config.data)
-    try:
-        done = files.import_orders(
-            store,
-            options.file,
-            site=options.site,
-            channel=options.channel,
-            currency=config.site(options.site).currency,
-            shift=timedelta(seconds=options.shift),
-        )
-    finally:
-        store.close()
-    print(
-        f"{done.lines:,} lines read ({done.repeated:,} repeat another): {done.orders:,} orders and"
-        f" {done.returns:,} returns, {done.known:,} of them known before"
-    )
+    arguments = {"site": options.site, "channel": options.channel, "shift": options.shift}
+    file = str(options.file.absolute())
+    print(local.run(config, "import-orders", {"file": file, **arguments}))
 
 
 def _import_windows(config: Config, options: argparse.Namespace) -> None:
-    store = Store(config.data)
-    try:
-        print(f"{files.import_windows(store, options.file):,} values taken")
-    finally:
-        store.close()
+    print(local.run(config, "import-windows", {"file": str(options.file.absolute())}))
 
 
 if __name__ == "__main__":

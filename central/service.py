@@ -1,6 +1,7 @@
 """`serve`: wires the rooms of central together in one process."""
 
 import logging
+import signal
 import socket
 import threading
 import time
@@ -15,6 +16,7 @@ from central.incidents import Incidents
 from central.intake.events import Intake
 from central.intake.http import OnlineIntake
 from central.intake.mqtt import Subscriber
+from central.local import LocalServer
 from central.notify import Notifier
 from central.store import Store
 from central.watch import Watch
@@ -44,17 +46,20 @@ class Service:
         self.tick_seconds = 0.0
         self._closing = Closing(config, self.intake, self.began)
         self._watch = Watch(store, config)
+        self._local = LocalServer(store, config)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tick", daemon=True)
 
     def start(self) -> None:
         """Start all threads."""
+        self._local.start()
         self.notifier.start()
         self.subscriber.start()
         self._thread.start()
 
     def stop(self) -> None:
         """Take in what has arrived, judge it, and let go of the files."""
+        self._local.stop()
         self.subscriber.stop()
         self._stop.set()
         self._thread.join()
@@ -120,6 +125,9 @@ def serve(config: Config) -> None:
         uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2)
     )
     host, port = listener.getsockname()[:2]
+    # uvicorn raises the signal that stopped it again, which must not end us before our stop.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
     service.start()
     log.info("the page is at http://%s:%d", host, port)
     try:
