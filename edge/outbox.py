@@ -172,18 +172,20 @@ class Outbox:
         horizon = datetime.now(UTC).timestamp() - self._keep_seconds
         with self._lock, self._db:
             self._db.execute("delete from batch where acknowledged < ?", (horizon,))
-            while self._bytes() > self._max_bytes:
-                oldest = self._db.execute(
-                    "select id, count, acknowledged from batch"
-                    " order by acknowledged is null, id limit 100"
-                ).fetchall()
-                if not oldest:
-                    break
-                self._db.executemany("delete from batch where id = ?", [row[:1] for row in oldest])
-                self._db.execute(
-                    "update lost set events = events + ?",
-                    (sum(count for _, count, acknowledged in oldest if acknowledged is None),),
+            while (excess := self._bytes() - self._max_bytes) > 0:
+                dropped = 0
+                rows = self._db.execute(
+                    "select id, count, acknowledged is null, length(events) from batch"
+                    " order by acknowledged is null, id"
                 )
+                for identity, count, waits, size in rows.fetchmany(100):
+                    self._db.execute("delete from batch where id = ?", (identity,))
+                    self._db.execute("update lost set events = events + ?", (count * waits,))
+                    dropped += size
+                    if dropped >= excess:
+                        break
+                if not dropped:
+                    break
             lost: int = self._db.execute("select events from lost").fetchone()[0]
         return lost
 

@@ -146,6 +146,8 @@ class Publisher:
         client.on_message = self._on_message
 
     def _on_message(self, client: mqtt.Client, userdata: object, message: mqtt.MQTTMessage) -> None:
+        if message.topic != self._topic("ack"):
+            return  # amqtt hands every retained message to every new subscriber
         try:
             ack = _ack.decode(message.payload)
         except msgspec.MsgspecError as error:

@@ -389,8 +389,8 @@ def _problem(header: Header, events: int) -> str:
 def _refuse(payload: bytes, reason: str) -> Decoded:
     try:
         header = _header.decode(payload)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        return Decoded(None, None, [], [Rejected(0, 0, str(error), payload)])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return Decoded(None, None, [], [Rejected(0, 0, reason, payload)])
     if header.v != VERSION:
         reason = _problem(header, header.count)
     return Decoded(header, None, [], [Rejected(header.first, header.count, reason, payload)])

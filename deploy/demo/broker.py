@@ -28,14 +28,14 @@ def start(folder: Path, port: int) -> tuple[subprocess.Popen[bytes], str]:
     Raises RuntimeError where it does not listen within 10 s.
     """
     program = mosquitto()
-    log = (folder / "broker.log").open("ab")
     if program:
         settings = folder / "mosquitto.conf"
         settings.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
         command, name = [program, "-c", str(settings)], "Mosquitto"
     else:
         command, name = [sys.executable, "-m", "deploy.demo.broker", str(port)], "amqtt (embedded)"
-    process = subprocess.Popen(command, stdout=log, stderr=log)
+    with (folder / "broker.log").open("ab") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
     for _ in range(100):
         try:
             socket.create_connection(("127.0.0.1", port), 0.5).close()
