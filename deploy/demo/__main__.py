@@ -1,7 +1,8 @@
 """The demo: a broker, central, one live shop and eleven generated ones, with one command.
 
 `make demo` runs it. Settings come from the environment: FOR (seconds, else until Ctrl-C), VIDEO,
-MODEL, PASSERBY_SHARED.
+MODEL, PASSERBY_SHARED; BIND is the address to listen on, 127.0.0.1 unless a container needs
+another.
 """
 
 import json
@@ -32,6 +33,7 @@ from edge.publisher import Broker
 HERE = Path(__file__).parent
 SEED = 7
 LIVE, WEB = "live", "web"
+CONSOLE_PORT, LIVE_PORT = 8080, 8081
 MODELS = ("deimv2_atto_320.onnx", "yolox_nano_416.onnx")
 CAMERAS = ("supermarket", "store-aisle", "pets")
 PYTHON = sys.executable
@@ -250,7 +252,7 @@ def summary(health: dict[str, Any]) -> dict[str, int]:
 
 
 def start_live_shop(
-    folder: Path, shared: Path, mqtt_port: int, console: str
+    folder: Path, shared: Path, mqtt_port: int, console: str, bind: str
 ) -> tuple[subprocess.Popen[bytes] | None, str]:
     """Start the live shop's agent; its page, or an empty address without video or model."""
     cameras, no_video = live_cameras(shared)
@@ -271,9 +273,9 @@ def start_live_shop(
     }
     path = folder / "agent.yaml"
     path.write_text(yaml.safe_dump(settings), encoding="utf-8")
-    port = broker.free_port()
+    port = broker.free_port(LIVE_PORT)
     command = [PYTHON, "-m", "deploy.demo.live_shop", "--config", str(path)]
-    command += ["--port", str(port), "--console", console]
+    command += ["--bind", bind, "--port", str(port), "--console", console]
     with (folder / "agent.log").open("ab") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"
@@ -305,7 +307,8 @@ def run(
 ) -> int:
     """Start everything, wait, stop everything, and say what happened."""
     now = datetime.now(UTC)
-    mqtt_port, http_port = broker.free_port(), broker.free_port()
+    bind = os.environ.get("BIND") or "127.0.0.1"
+    mqtt_port, http_port = broker.free_port(), broker.free_port(CONSOLE_PORT)
     process, name = broker.start(folder, mqtt_port)
     cleanup.callback(end, process)
     say(f"Broker: {name} on 127.0.0.1:{mqtt_port}")
@@ -313,6 +316,7 @@ def run(
     cleanup.callback(receiver.stop)
 
     settings = central_settings(folder, mqtt_port, http_port, receiver.url)
+    settings["http"]["host"] = bind
     path = folder / "central.yaml"
     path.write_text(yaml.safe_dump(settings), encoding="utf-8")
     say("Eleven generated shops: six weeks of windows")
@@ -334,7 +338,7 @@ def run(
         )
     cleanup.callback(end, central)
     wait_for(f"{console}/v1/health", central)
-    live, page = start_live_shop(folder, shared, mqtt_port, console)
+    live, page = start_live_shop(folder, shared, mqtt_port, console, bind)
     if live:
         cleanup.callback(end, live)
     keys = {key["site"]: key["key"] for key in settings["write_keys"]}

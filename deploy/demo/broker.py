@@ -10,10 +10,14 @@ import time
 from pathlib import Path
 
 
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nothing listens on."""
+def free_port(wanted: int = 0) -> int:
+    """A TCP port that nothing listens on: the wanted one if it is free, else any."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError:
+            probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 

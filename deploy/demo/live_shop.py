@@ -116,8 +116,8 @@ def _css(number: int) -> str:
     return "#{:02x}{:02x}{:02x}".format(*COLOURS[number % len(COLOURS)])
 
 
-def server(preview: Preview, port: int, console: str) -> ThreadingHTTPServer:
-    """The preview's page on 127.0.0.1."""
+def server(preview: Preview, bind: str, port: int, console: str) -> ThreadingHTTPServer:
+    """The preview's page."""
     page = Path(__file__).with_name("live_shop.html").read_text(encoding="utf-8")
     page = page.replace("$PLAN", json.dumps(preview.plan()).replace("<", "\\u003c"))
     page = page.replace("$CONSOLE", console)
@@ -165,7 +165,7 @@ def server(preview: Preview, port: int, console: str) -> ThreadingHTTPServer:
         def log_message(self, *_: object) -> None:
             """Say nothing of each request."""
 
-    listening = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    listening = ThreadingHTTPServer((bind, port), Handler)
     listening.daemon_threads = True
     return listening
 
@@ -174,6 +174,7 @@ def main() -> int:
     """Run the agent with its preview until SIGTERM."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--bind", default="127.0.0.1", help="in a container, 0.0.0.0")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--console", required=True, help="address of central's page")
     options = parser.parse_args()
@@ -184,7 +185,7 @@ def main() -> int:
     try:
         config = load_agent(options.config)
         preview = Preview(config)
-        listening = server(preview, options.port, options.console)
+        listening = server(preview, options.bind, options.port, options.console)
         threading.Thread(target=listening.serve_forever, daemon=True).start()
         agent.run(config, stop, preview.look)
         listening.shutdown()
