@@ -38,7 +38,7 @@ picture: $(VENV)/dev
 	@$(BIN)/python -m docs.picture
 
 $(VENV)/demo: pyproject.toml constraints.txt
-	@echo "Setting up $(VENV) for the demo: about 180 MB to fetch, 800 MB on disk, a minute or two."
+	@echo "Setting up $(VENV) for the demo: about 150 MB to fetch, 1.1 GB on disk, a minute or two."
 	@deploy/setup $(PYTHON) $(VENV) "edge,central" amqtt
 	@touch $@
 

@@ -12,6 +12,7 @@ import uvicorn
 from central import windows
 from central.closing import Closing
 from central.config import CentralError, Config
+from central.detect import kernels
 from central.incidents import Incidents
 from central.intake.events import Intake
 from central.intake.http import OnlineIntake
@@ -121,6 +122,8 @@ def serve(config: Config) -> None:
     listener = listen(config.http.host, config.http.port)
     service = Service(Store(config.data), config)
     app = create(service)
+    log.info("preparing the detectors; the first start compiles them, which takes a while")
+    kernels.compile_all()
     server = uvicorn.Server(
         uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2)
     )

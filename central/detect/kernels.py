@@ -325,3 +325,8 @@ def tick(
             if state.seen[slot, i] >= SETTLED:
                 teach_dispersion(state, i)
         teach_mean(state, slot, i, count, mean, variance)
+
+
+def compile_all() -> None:
+    """Compile every kernel, or load what an earlier start has compiled."""
+    tick(empty_state(1), 0, np.zeros(1), np.ones(1, np.bool_), empty_out(1))

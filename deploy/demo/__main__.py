@@ -186,7 +186,7 @@ def run_import(settings: Path, *arguments: str) -> None:
     subprocess.run(command, check=True)
 
 
-def wait_for(url: str, process: subprocess.Popen[bytes], seconds: float = 60.0) -> None:
+def wait_for(url: str, process: subprocess.Popen[bytes], seconds: float = 180.0) -> None:
     """Wait until an address answers. Raises RuntimeError where the process ends before."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -337,6 +337,7 @@ def run(
             [PYTHON, "-m", "central", "serve", "--config", str(path)], stdout=log, stderr=log
         )
     cleanup.callback(end, central)
+    say("Central starts; its first start compiles the detectors, which can take half a minute")
     wait_for(f"{console}/v1/health", central)
     live, page = start_live_shop(folder, shared, mqtt_port, console, bind)
     if live:
