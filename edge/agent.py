@@ -54,10 +54,17 @@ class Watch:
             self._keep(self.pipeline.close(end))
         except CameraError as error:
             log.error("camera %s is off: %s; the other cameras go on", self.camera.id, error)
-            while not stop.wait(1.0):
-                self._keep(self.pipeline.lost(datetime.now(UTC)))
-            self._keep(self.pipeline.close(datetime.now(UTC)))
+            self._stay_lost(stop)
+        except Exception:
+            # Whatever it was, the other cameras and what waits in the outbox must not suffer.
+            log.exception("camera %s is off, by a fault of this program", self.camera.id)
+            self._stay_lost(stop)
         self.over = True
+
+    def _stay_lost(self, stop: threading.Event) -> None:
+        while not stop.wait(1.0):
+            self._keep(self.pipeline.lost(datetime.now(UTC)))
+        self._keep(self.pipeline.close(datetime.now(UTC)))
 
     def _keep(self, events: list[wire.Event]) -> None:
         with self.lock:
