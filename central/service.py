@@ -69,7 +69,9 @@ class Service:
 
     def sites(self) -> set[str]:
         """The configured sites, and those that devices speak of."""
-        return {site.id for site in self.config.sites} | {site for site, _ in self.intake.health}
+        return {site.id for site in self.config.sites} | {
+            site for site, _ in list(self.intake.health)
+        }
 
     def _run(self) -> None:
         while True:
@@ -99,6 +101,8 @@ class Service:
                 for incident in self.incidents.judge(tick):
                     log.info("%s", incident.sentence)
                     self.notifier.add(incident)
+            if self._stop.is_set():
+                return  # what is left is scored after the next start
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -1,225 +1,214 @@
 """The first page: shops by state, live occupancy, footfall against orders, incidents."""
 
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
 
 from fastapi import FastAPI
 from nicegui import run, ui
+from nicegui.elements.mixins.text_element import TextElement
 
-from central import series
 from central.config import Site
-from central.incidents import listed
-from central.metrics import CATALOGUE
+from central.console import chart
+from central.console.shops import REFRESH_SECONDS, STATES, Board, Shop
 from central.service import Service
 
-REFRESH_SECONDS = 2.0
-SHOWN = timedelta(hours=24)
-STATES = {
-    "sensor": ("blind", "visibility_off", "text-orange-8"),
-    "conversion": ("tills", "point_of_sale", "text-red-8"),
-    "orders": ("orders", "shopping_cart_off", "text-red-8"),
-    "footfall": ("footfall", "directions_walk", "text-red-8"),
-}
-WELL = ("fine", "check_circle", "text-green-8")
-NEW = ("no data yet", "hourglass_empty", "text-grey-7")
-
-
-@dataclass(frozen=True)
-class Shop:
-    """A shop as the list shows it."""
-
-    site: Site
-    words: str
-    icon: str
-    colour: str
-    inside: int | None
-    today: str
-
-
-def shops(service: Service) -> list[Shop]:
-    """Every shop with its state: an open incident's, else whether anything has come in."""
-    causes: dict[str, str] = {}
-    for site, cause, _ in sorted(service.incidents.open):
-        causes.setdefault(site, cause)
-    alive = {site for site, _ in service.intake.health}
-    alive |= {key.site for key in service.config.write_keys}
-    inside: dict[str, int] = {}
-    for (name, _, _), gauge in service.intake.gauges.items():
-        inside[name] = inside.get(name, 0) + gauge.count
-    found = []
-    for name in sorted(service.sites(), key=lambda name: (name not in causes, name)):
-        cause = causes.get(name)
-        words, icon, colour = STATES[cause] if cause else WELL if name in alive else NEW
-        site = service.config.site(name)
-        found.append(Shop(site, words, icon, colour, inside.get(name), _today(service, site)))
-    return found
-
-
-def _today(service: Service, site: Site) -> str:
-    now = datetime.now(UTC)
-    parts = []
-    for metric in ("footfall", "orders"):
-        points = series.read(
-            service.store, site, CATALOGUE[metric], now - timedelta(hours=1), now, "15min"
-        )
-        known = [point.value for point in points if point.value is not None]
-        parts.append(f"{sum(known):.0f}" if known else "–")
-    return " / ".join(parts)
-
-
-def chart(service: Service, site: Site) -> dict[str, Any]:
-    """ECharts options: footfall with its expected band, and orders, of the last day."""
-    stop = datetime.now(UTC)
-    footfall, orders = (
-        series.read(service.store, site, CATALOGUE[metric], stop - SHOWN, stop, "15min")
-        for metric in ("footfall", "orders")
-    )
-    main = orders if site.kind == "web" else footfall
-    times = [point.start.astimezone(site.zone).strftime("%H:%M") for point in footfall]
-    lower = [_round(point.lower) for point in main]
-    spread = [
-        None if point.lower is None or point.upper is None else _round(point.upper - point.lower)
-        for point in main
-    ]
-    hidden = {"symbol": "none", "lineStyle": {"opacity": 0}, "silent": True}
-    band = {"type": "line", "stack": "band", **hidden, "tooltip": {"show": False}}
-    lines = [
-        {"name": "band from", **band, "data": lower},
-        {
-            "name": "expected",
-            **band,
-            "data": spread,
-            "areaStyle": {"color": "#5b8def", "opacity": 0.18},
-        },
-    ]
-    shown = [("Orders", orders, "#b4530a")]
-    if site.kind == "store":
-        shown.insert(0, ("Footfall", footfall, "#1d4ed8"))
-    for name, points, colour in shown:
-        data = [None if point.status == "open" else _round(point.value) for point in points]
-        lines.append(
-            {"name": name, "type": "line", "data": data, "showSymbol": False}
-            | {"lineStyle": {"width": 2, "color": colour}, "itemStyle": {"color": colour}}
-        )
-    return {
-        "animation": False,
-        "aria": {"enabled": True},
-        "tooltip": {"trigger": "axis"},
-        "legend": {"data": [name for name, _, _ in shown] + ["expected"], "top": 0},
-        "grid": {"left": 40, "right": 12, "top": 32, "bottom": 24},
-        "xAxis": {"type": "category", "data": times, "boundaryGap": False},
-        "yAxis": {"type": "value", "min": 0},
-        "series": lines,
-    }
-
-
-def _round(value: float | None) -> float | None:
-    return None if value is None else round(value, 1)
+STYLE = Path(__file__).with_name("style.css")
+MARK = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx="8" cy="8" r="7"'
+    ' fill="#1d2b45"/><circle cx="8" cy="8" r="3" fill="#fff"/></svg>'
+)
+NO_SHOPS = (
+    "No shop is known yet. Start `passerby-edge run` on a device that publishes to the same broker"
+    " and it appears here by itself; name it, and shops without a device, under `sites:` in"
+    " central's settings."
+)
+NO_VALUES = "Nothing yet. A quarter hour appears once it is over and all of it has arrived."
+READING = (
+    "Per 15 minutes, the last 24 hours, {zone} time. Shaded in a line's colour: what is expected of"
+    " it. A gap is not zero: nobody saw."
+)
+COLUMNS = ("Shop", "State", "Inside", "Came in", "Orders")
+Choose = Callable[[str], Awaitable[None]]
+Seen = tuple[list[Shop], Site | None, dict[str, Any], list[dict[str, Any]]]
+E = TypeVar("E", bound=ui.element)
 
 
 def mount(app: FastAPI, service: Service) -> None:
     """Serve the page at / of the application."""
+    board = Board(service)
 
-    @ui.page("/", title="Passerby")
+    @ui.page("/", title="Passerby", response_timeout=20)
     async def index() -> None:
-        await Page(service).show()
+        await Page(service, board).show()
 
-    ui.run_with(app, title="Passerby", dark=None, language="en-GB", show_welcome_message=False)
+    ui.run_with(
+        app,
+        title="Passerby",
+        favicon=MARK,
+        dark=None,
+        language="en-GB",
+        show_welcome_message=False,
+    )
+
+
+class Row(ui.element):
+    """A line of the shop list."""
+
+    def __init__(self, site: Site, choose: Choose) -> None:
+        super().__init__("tr")
+        self.on("click", lambda: choose(site.id), [])
+        with self:
+            with ui.element("td"):
+                self._name = _text("button", site.title).props("type=button")
+            self._state, *self._numbers = (_text("td") for _ in range(4))
+
+    def show(self, shop: Shop, chosen: bool) -> None:
+        """Change what has changed."""
+        self.classes(replace="chosen" if chosen else "")
+        self._name.props(f"aria-pressed={str(chosen).lower()}")
+        self._state.classes(replace=f"state {shop.state}").text = STATES[shop.state]
+        values = (shop.inside, shop.footfall, shop.orders)
+        for cell, value in zip(self._numbers, values, strict=True):
+            cell.text = value or "–"
+
+
+class Item(ui.element):
+    """A line of the incident list: the sentence, then when."""
+
+    def __init__(self, site: Site, choose: Choose) -> None:
+        super().__init__("li")
+        self._zone = site.zone
+        with self:
+            self._sentence = _text("button").props("type=button")
+            self._sentence.on("click", lambda: choose(site.id), [])
+            self._when = _text("p").classes("soft")
+
+    def show(self, incident: dict[str, Any]) -> None:
+        """Change what has changed."""
+        resolved = incident["resolved"]
+        self.classes(replace="resolved" if resolved else incident["cause"])
+        self._sentence.text = incident["sentence"]
+        state = f"resolved {self._local(resolved)}" if resolved else "open"
+        began = self._local(incident["began"])
+        self._when.text = f"{incident['severity']} · since {began} · {state}"
+
+    def _local(self, moment: datetime) -> str:
+        return moment.astimezone(self._zone).strftime("%d %b %H:%M")
 
 
 class Page:
-    """One visitor's page; what is shown is compared first, so that nothing flickers."""
+    """One visitor's page. Elements are kept and changed, so nothing flickers or loses focus.
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
-        self._chosen = next((s.id for s in service.config.sites if s.kind == "store"), "")
-        self._shown: tuple[Any, ...] = ()
+    Until the visitor chooses a shop, the chart is of the first one in the list.
+    """
+
+    def __init__(self, service: Service, board: Board) -> None:
+        self._service, self._board = service, board
+        self._chosen = ""
+        self._rows: dict[str, Row] = {}
+        self._items: dict[str, Item] = {}
 
     async def show(self) -> None:
         """Build the page and keep it current."""
-        ui.add_css("body { font-variant-numeric: tabular-nums }")
-        with ui.header().classes("items-baseline q-py-xs"):
-            ui.label("Passerby").classes("text-h6").props("role=heading aria-level=1")
-            self._summary = ui.label().classes("text-body2")
-        with ui.row().classes("w-full no-wrap items-start gap-4 max-md:flex-wrap"):
-            with ui.card().classes("w-96 max-md:w-full"):
-                _heading("Shops")
-                ui.label("now inside · footfall / orders of the last hour").classes("text-caption")
-                self._list = ui.column().classes("w-full gap-0")
-            with ui.column().classes("grow gap-4 min-w-0"):
-                with ui.card().classes("w-full"):
-                    self._title = _heading("")
-                    self._chart = ui.echart({}).classes("w-full h-72")
-                with ui.card().classes("w-full"):
-                    _heading("Incidents")
-                    self._incidents = ui.column().classes("w-full gap-2")
+        ui.add_css(STYLE)
+        ui.colors(primary="#1d2b45")
+        with ui.header(fixed=False).classes("items-baseline gap-x-4 gap-y-0 py-2"):
+            _text("h1", "Passerby")
+            self._summary = _text("p")
+        with ui.element("div").classes("board"):
+            with ui.card().classes("incidents"):
+                _text("h2", "Incidents")
+                self._calm = _text("p", "None. What is off will stand here, in plain words.")
+                self._list = ui.element("ul").props("aria-live=polite")
+            with ui.card().classes("shops"):
+                _text("h2", "Shops")
+                _text("p", "Inside: now. Came in, and orders: the last hour.").classes("soft")
+                self._no_shops = _text("p", NO_SHOPS)
+                with ui.element("table").classes("list") as self._table:
+                    with ui.element("thead"), ui.element("tr"):
+                        for words in COLUMNS:
+                            _text("th", words).props("scope=col")
+                    self._body = ui.element("tbody")
+            with ui.card().classes("figure") as self._figure:
+                self._title = _text("h2")
+                self._caption = _text("p").classes("soft")
+                self._chart = ui.echart({}, renderer="svg")
         await self._refresh()
         ui.timer(REFRESH_SECONDS, self._refresh, immediate=False)
 
+    async def _choose(self, site: str) -> None:
+        self._chosen = site
+        await self._refresh()
+        # On a phone the chart lies below the list.
+        ui.run_javascript(f"getHtmlElement({self._figure.id}).scrollIntoView({{block: 'nearest'}})")
+
     async def _refresh(self) -> None:
-        service = self._service
-        site = service.config.site(self._chosen)
-        read = await run.io_bound(
-            lambda: (shops(service), chart(service, site), listed(service.store, 50))
-        )
-        if read is None:  # central is stopping
+        chosen = self._chosen
+        read = await run.io_bound(self._read, chosen)
+        if read is None or chosen != self._chosen:  # central is stopping, or another was chosen
             return
-        found, options, incidents = read
-        broker = "" if service.subscriber.connected else " · no broker"
-        self._summary.text = (
-            f"{len(found)} shops · {sum(i['resolved'] is None for i in incidents)} open incidents"
-            f" · {sum(service.intake.tally.events.values()):,} events since the start{broker}"
+        found, site, options, incidents = read
+        self._summary.text = self._sum(len(found), incidents)
+        self._no_shops.set_visibility(not found)
+        self._table.set_visibility(bool(found))
+        self._figure.set_visibility(bool(found))
+        self._calm.set_visibility(not incidents)
+        if site:
+            self._draw(site, options)
+        rows = {shop.site.id: shop for shop in found}
+        _arrange(self._body, self._rows, rows, lambda name: Row(rows[name].site, self._choose))
+        for name, row in self._rows.items():
+            row.show(rows[name], rows[name].site == site)
+        items = {incident["id"]: incident for incident in incidents}
+        _arrange(
+            self._list,
+            self._items,
+            items,
+            lambda name: Item(self._service.config.site(items[name]["site"]), self._choose),
         )
+        for name, item in self._items.items():
+            item.show(items[name])
+
+    def _draw(self, site: Site, options: dict[str, Any]) -> None:
+        against = "footfall against orders" if site.kind == "store" else "orders"
+        self._title.text = f"{site.title}: {against}"
+        counted = any(value is not None for line in options["series"] for value in line["data"])
+        self._caption.text = READING.format(zone=site.time_zone) if counted else NO_VALUES
         if options != self._chart.options:
-            self._title.text = f"{site.title}: footfall against orders, last 24 hours"
             self._chart.options.clear()
             self._chart.options.update(options)
-            self._chart.update()
-        state = (found, incidents, self._chosen)
-        if state == self._shown:
-            return
-        self._shown = state
-        self._list.clear()
-        with self._list:
-            for shop in found:
-                self._row(shop)
-        self._incidents.clear()
-        with self._incidents:
-            for incident in incidents:
-                self._incident(incident)
-            if not incidents:
-                ui.label("None. What is off will stand here, with what to look at first.")
 
-    def _row(self, shop: Shop) -> None:
-        async def choose() -> None:
-            self._chosen = shop.site.id
-            await self._refresh()
+    def _read(self, chosen: str) -> Seen:
+        found, incidents = self._board.read()
+        if not found:
+            return found, None, {}, incidents
+        site = self._service.config.site(chosen or found[0].site.id)
+        return found, site, chart.options(self._service.store, site), incidents
 
-        chosen = "bg-blue-1 text-black" if shop.site.id == self._chosen else ""
-        button = ui.button(on_click=choose).props("flat no-caps align=left dense")
-        with button.classes(f"w-full {chosen}"), ui.row().classes("w-full items-center no-wrap"):
-            ui.icon(shop.icon).classes(f"{shop.colour} text-xl")
-            ui.label(shop.site.title).classes("grow text-left")
-            ui.label(shop.words).classes("text-caption")
-            ui.label("–" if shop.inside is None else str(shop.inside)).classes("w-8 text-right")
-            ui.label(shop.today).classes("w-20 text-right")
-
-    def _incident(self, incident: dict[str, Any]) -> None:
-        site = self._service.config.site(incident["site"])
-        _, icon, colour = STATES[incident["cause"]]
-        opened = incident["opened"].astimezone(site.zone).strftime("%d %b %H:%M")
-        state = "resolved" if incident["resolved"] else incident["severity"]
-        with ui.row().classes("w-full items-start no-wrap"):
-            ui.icon("check_circle" if incident["resolved"] else icon).classes(f"{colour} text-xl")
-            with ui.column().classes("gap-0"):
-                ui.label(incident["sentence"])
-                ui.label(f"{state} · {incident['cause']} · {opened}").classes("text-caption")
+    def _sum(self, shops: int, incidents: list[dict[str, Any]]) -> str:
+        current = sum(incident["resolved"] is None for incident in incidents)
+        events = sum(self._service.intake.tally.events.values())
+        words = f"{shops} shops · {current} open incidents · {events:,} events since the start"
+        return words if self._service.subscriber.connected else f"{words} · no broker"
 
 
-def _heading(text: str) -> ui.label:
-    return (
-        ui.label(text)
-        .classes("text-subtitle1 text-weight-medium")
-        .props("role=heading aria-level=2")
-    )
+def _text(tag: str, words: str = "") -> TextElement:
+    """An element of a text; markup in it stays text."""
+    return TextElement(tag=tag, text=words)
+
+
+def _arrange(
+    parent: ui.element, kept: dict[str, E], wanted: Iterable[str], build: Callable[[str], E]
+) -> None:
+    """Make the children those that are wanted, in that order; who stays is not built again."""
+    names = list(wanted)
+    for name in kept.keys() - set(names):
+        kept.pop(name).delete()
+    for place, name in enumerate(names):
+        if name not in kept:
+            with parent:
+                kept[name] = build(name)
+        if parent.default_slot.children[place] is not kept[name]:
+            kept[name].move(parent, place)

@@ -75,6 +75,8 @@ class Receiver:
 def live_cameras(shared: Path) -> tuple[list[dict[str, Any]], str]:
     """The live shop's cameras as settings; none, and why not, where there is no video."""
     video = os.environ.get("VIDEO", "")
+    if Path(video).suffix == ".yaml":
+        return [yaml.safe_load(Path(video).read_text(encoding="utf-8"))], ""
     if video:
         return [own_camera(video)], ""
     found = []
@@ -277,7 +279,7 @@ def start_live_shop(
     command = [PYTHON, "-m", "deploy.demo.live_shop", "--config", str(path)]
     command += ["--bind", bind, "--port", str(port), "--console", console]
     with (folder / "agent.log").open("ab") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     url = f"http://127.0.0.1:{port}"
     try:
         wait_for(f"{url}/dots", process)
@@ -334,7 +336,10 @@ def run(
     console = f"http://127.0.0.1:{http_port}"
     with (folder / "central.log").open("ab") as log:
         central = subprocess.Popen(
-            [PYTHON, "-m", "central", "serve", "--config", str(path)], stdout=log, stderr=log
+            [PYTHON, "-m", "central", "serve", "--config", str(path)],
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
     cleanup.callback(end, central)
     say("Central starts; its first start compiles the detectors, which can take half a minute")

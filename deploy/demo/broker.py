@@ -39,7 +39,8 @@ def start(folder: Path, port: int) -> tuple[subprocess.Popen[bytes], str]:
     else:
         command, name = [sys.executable, "-m", "deploy.demo.broker", str(port)], "amqtt (embedded)"
     with (folder / "broker.log").open("ab") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
+        # A Ctrl-C is for the demo, which stops its parts in their order.
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     for _ in range(100):
         try:
             socket.create_connection(("127.0.0.1", port), 0.5).close()

@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import json
 import logging
+import math
 import signal
 import sys
 import threading
@@ -29,95 +30,132 @@ from edge.pipeline import CameraPipeline
 
 WIDTH = 640
 FRAMES_PER_SECOND = 10
-COLOURS = np.array(
-    [(66, 133, 244), (219, 68, 55), (244, 160, 0), (15, 157, 88), (171, 71, 188), (0, 172, 193)]
+STALE_SECONDS = 3.0
+MARGIN_METRES = 3.0
+COLOURS = (
+    (0x2A, 0x78, 0xD6),
+    (0xC2, 0x3B, 0x32),
+    (0x15, 0x80, 0x4A),
+    (0x9C, 0x3F, 0xB0),
+    (0xB8, 0x5C, 0x00),
+    (0x00, 0x7F, 0x92),
+    (0xD1, 0x36, 0x7F),
+    (0x5B, 0x50, 0xC8),
 )
+"""RGB; white figures can be read on each."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class View:
-    """The newest look at one camera."""
+    """A look at one camera: tracks `ids` with `boxes` (n, 4) in pixels at `floor` (n, 2).
 
-    camera: CameraConfig
-    image: npt.NDArray[np.uint8] | None = None
-    boxes: npt.NDArray[np.float32] | None = None
-    ids: tuple[int, ...] = ()
-    floor: tuple[tuple[float, float], ...] = ()
-    people: dict[str, int] | None = None
+    `image` is None for a camera whose picture is never shown; `people` counts by zone; `time` is
+    of the monotonic clock.
+    """
 
-    @property
-    def shows_pictures(self) -> bool:
-        """Files, rendered scenes and webcams; a network camera shows its dots alone."""
-        source = self.camera.source
-        return "://" not in source or source.startswith("sim://")
+    time: float
+    image: npt.NDArray[np.uint8] | None
+    boxes: npt.NDArray[np.float32]
+    ids: tuple[int, ...]
+    floor: npt.NDArray[np.float64]
+    people: dict[str, int]
+
+
+def shows_pictures(camera: CameraConfig) -> bool:
+    """Files, rendered scenes and webcams; a network camera shows its dots alone."""
+    return "://" not in camera.source or camera.source.startswith("sim://")
 
 
 class Preview:
-    """Views by camera, filled by the agent's threads and read by the page's."""
+    """The newest view of each camera, put there by the agent's threads; drawn when asked for."""
 
     def __init__(self, config: AgentConfig) -> None:
-        self.views = {camera.id: View(camera) for camera in config.cameras}
+        self.cameras = {camera.id: camera for camera in config.cameras}
+        self.views: dict[str, View] = {}
 
     def look(self, camera: str, image: npt.NDArray[np.uint8], pipeline: CameraPipeline) -> None:
         """Keep what the agent sees now."""
-        view = self.views[camera]
-        if view.shows_pictures:
-            view.image, view.boxes = image, pipeline.tracks.boxes
-        view.ids = tuple(int(number) for number in pipeline.tracks.ids)
-        view.floor = tuple((float(x), float(y)) for x, y in pipeline.positions)
-        view.people = dict(pipeline.people)
-
-    def jpeg(self, camera: str) -> bytes | None:
-        """The picture with its boxes."""
-        view = self.views[camera]
-        if view.image is None or view.boxes is None:
-            return None
-        scale = WIDTH / view.image.shape[1]
-        picture = cv2.resize(view.image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        for number, box in zip(view.ids, view.boxes, strict=False):
-            left, top, right, bottom = (int(value) for value in box * scale)
-            colour = tuple(int(part) for part in COLOURS[number % len(COLOURS)][::-1])
-            cv2.rectangle(picture, (left, top), (right, bottom), colour, 2, cv2.LINE_AA)
-            cv2.circle(picture, ((left + right) // 2, bottom), 5, colour, -1, cv2.LINE_AA)
-        return bytes(cv2.imencode(".jpg", picture, (cv2.IMWRITE_JPEG_QUALITY, 80))[1])
+        self.views[camera] = View(
+            time.monotonic(),
+            image if shows_pictures(self.cameras[camera]) else None,
+            pipeline.tracks.boxes.copy(),
+            tuple(pipeline.tracks.ids.tolist()),
+            pipeline.positions.copy(),
+            pipeline.people,
+        )
 
     def dots(self) -> dict[str, Any]:
-        """Everybody's place on the floor now."""
+        """Everybody's place on the floor now; nobody's where the camera gives no frames."""
+        now = time.monotonic()
         return {
             name: {
                 "dots": [
-                    {"x": x, "y": y, "colour": _css(number)}
-                    for number, (x, y) in zip(view.ids, view.floor, strict=False)
+                    {"id": number, "x": x, "y": y, "colour": css(number)}
+                    for number, (x, y) in zip(view.ids, view.floor.tolist(), strict=True)
+                    if math.isfinite(x) and math.isfinite(y)
                 ],
-                "people": view.people or {},
+                "people": view.people,
             }
             for name, view in self.views.items()
+            if now - view.time < STALE_SECONDS
         }
 
     def plan(self) -> list[dict[str, Any]]:
-        """Cameras, zones and lines to draw."""
+        """Cameras, zones and lines to draw; `extent` is left, top, right, bottom."""
         return [
             {
-                "id": view.camera.id,
-                "name": view.camera.name,
-                "pictures": view.shows_pictures,
-                "metres": view.camera.homography is not None,
+                "id": camera.id,
+                "name": camera.name,
+                "pictures": shows_pictures(camera),
+                "metres": camera.homography is not None,
+                "extent": extent(camera),
                 "zones": [
                     {"id": zone.id, "name": zone.name, "points": zone.polygon}
-                    for zone in view.camera.zones
+                    for zone in camera.zones
                 ],
-                "lines": [{"name": line.name, "points": line.points} for line in view.camera.lines],
+                "lines": [{"name": line.name, "points": line.points} for line in camera.lines],
             }
-            for view in self.views.values()
+            for camera in self.cameras.values()
         ]
 
 
-def _css(number: int) -> str:
+def extent(camera: CameraConfig) -> list[float]:
+    """The part of the floor to draw: left, top, right, bottom."""
+    if camera.homography is None:
+        return [0.0, 0.0, 1.0, 1.0]
+    points = [pair.floor for pair in camera.homography]
+    points += [point for line in camera.lines for point in line.points]
+    points += [point for zone in camera.zones for point in zone.polygon]
+    low, high = np.min(points, 0) - MARGIN_METRES, np.max(points, 0) + MARGIN_METRES
+    return [*low.tolist(), *high.tolist()]
+
+
+def css(number: int) -> str:
+    """A track's colour, the same for its box and its dot."""
     return "#{:02x}{:02x}{:02x}".format(*COLOURS[number % len(COLOURS)])
 
 
+def jpeg(view: View) -> bytes | None:
+    """The picture with its boxes, if it may be shown."""
+    if view.image is None:
+        return None
+    scale = WIDTH / view.image.shape[1]
+    picture = cv2.resize(view.image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    for number, box in zip(view.ids, view.boxes, strict=True):
+        left, top, right, bottom = (int(value) for value in box * scale)
+        colour = COLOURS[number % len(COLOURS)][::-1]
+        cv2.rectangle(picture, (left, top), (right, bottom), colour, 2, cv2.LINE_AA)
+        words, font = str(number % 100), cv2.FONT_HERSHEY_SIMPLEX
+        width = 8 + 11 * len(words)
+        cv2.rectangle(picture, (left, top), (left + width, top + 20), colour, cv2.FILLED)
+        white, place = (255, 255, 255), (left + 4, top + 15)
+        cv2.putText(picture, words, place, font, 0.55, white, 1, cv2.LINE_AA)
+        cv2.circle(picture, ((left + right) // 2, bottom), 5, colour, cv2.FILLED, cv2.LINE_AA)
+    return bytes(cv2.imencode(".jpg", picture, (cv2.IMWRITE_JPEG_QUALITY, 80))[1])
+
+
 def server(preview: Preview, bind: str, port: int, console: str) -> ThreadingHTTPServer:
-    """The preview's page."""
+    """The preview's page; `console` is the address of central's."""
     page = Path(__file__).with_name("live_shop.html").read_text(encoding="utf-8")
     page = page.replace("$PLAN", json.dumps(preview.plan()).replace("<", "\\u003c"))
     page = page.replace("$CONSOLE", console)
@@ -137,27 +175,35 @@ def server(preview: Preview, bind: str, port: int, console: str) -> ThreadingHTT
                 self._send("text/html; charset=utf-8", page.encode())
             elif kind == "dots":
                 self._send("application/json", json.dumps(preview.dots()).encode())
-            elif kind == "picture" and camera in preview.views:
-                self._stream(camera)
+            elif kind == "picture" and camera in preview.cameras:
+                if shows_pictures(preview.cameras[camera]):
+                    self._stream(camera)
+                else:
+                    self.send_error(HTTPStatus.NOT_FOUND, "no picture of a network camera")
             else:
                 self.send_error(HTTPStatus.NOT_FOUND)
 
-        def _send(self, kind: str, body: bytes) -> None:
+        def _start(self, kind: str) -> None:
             self.send_response(HTTPStatus.OK)
             self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
             self.send_header("Cache-Control", "no-store")
+            self.send_header("Cross-Origin-Resource-Policy", "same-origin")
+            self.send_header("X-Frame-Options", "DENY")
+
+        def _send(self, kind: str, body: bytes) -> None:
+            self._start(kind)
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
 
         def _stream(self, camera: str) -> None:
-            self.send_response(HTTPStatus.OK)
-            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
-            self.send_header("Cache-Control", "no-store")
+            self._start("multipart/x-mixed-replace; boundary=frame")
             self.end_headers()
+            shown = None
             while True:
-                picture = preview.jpeg(camera)
-                if picture:
+                view = preview.views.get(camera)
+                if view is not None and view is not shown and (picture := jpeg(view)):
+                    shown = view
                     head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}"
                     self.wfile.write(head.encode() + b"\r\n\r\n" + picture + b"\r\n")
                 time.sleep(1 / FRAMES_PER_SECOND)
@@ -189,6 +235,7 @@ def main() -> int:
         threading.Thread(target=listening.serve_forever, daemon=True).start()
         agent.run(config, stop, preview.look)
         listening.shutdown()
+        listening.server_close()
     except EdgeError as error:
         print(f"live shop: {error}", file=sys.stderr)
         return error.exit_code
