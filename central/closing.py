@@ -1,9 +1,9 @@
 """When a window is closed: nothing more is to come, or nobody is there to send it.
 
 A window of a site closes when every camera's `through` has passed it and the ledger holds every
-event that the devices have numbered. A device that has been silent for longer than the grace
-holds nothing up: its windows close as absent, and their values still change when its backlog
-comes.
+event that the devices have numbered. What takes longer than the grace holds nothing up any more:
+a device that is silent, or whose clock is not right yet, and an event that does not come. Such
+windows close as absent, or without that event, and their values still change when the rest comes.
 """
 
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ class Closing:
         self._config, self._intake, self._began = config, intake, began
         self._grace = timedelta(seconds=config.grace_seconds)
         self._bounds: dict[str, int] = {}
-        self._holes: dict[Device, tuple[int, datetime]] = {}
+        self._holes: dict[Device, dict[tuple[str, int], datetime]] = {}
 
     def bounds(self, sites: Iterable[str], now: datetime) -> dict[str, int]:
         """By site, the first window that is not closed; a site where that is unknown is left out.
@@ -33,22 +33,31 @@ class Closing:
             store = self._config.site(site).kind == "store"
             if store and not devices and now - self._began < self._grace:
                 continue
+            waits = [self._waits(device, now) for device in devices]
+            if any(waits):
+                continue
             bound = windows.key(now - timedelta(seconds=self._config.settle_seconds))
-            for device in devices:
-                bound = min(bound, self._device_bound(device, now))
+            bound = min([bound, *(self._through(device, now) for device in devices)])
             self._bounds[site] = max(bound, self._bounds.get(site, bound))
         return dict(self._bounds)
 
-    def _device_bound(self, device: Device, now: datetime) -> int:
+    def _absent(self, device: Device, now: datetime) -> bool:
         heard = max(self._intake.received[device], self._began)
-        if now - heard > self._grace:
+        return now - heard > self._grace or self._intake.health[device].clock == "unsynced"
+
+    def _waits(self, device: Device, now: datetime) -> bool:
+        """Whether something is missing of a device that may still come within the grace.
+
+        A hole is known by its first number: as long as it fills up, it is a new one.
+        """
+        known = self._holes.get(device, {})
+        holes = {(epoch, first) for epoch, (first, _) in self._intake.holes(device)}
+        self._holes[device] = {hole: known.get(hole, now) for hole in holes}
+        late = [now - since <= self._grace for since in self._holes[device].values()]
+        return any(late) and not self._absent(device, now)
+
+    def _through(self, device: Device, now: datetime) -> int:
+        if self._absent(device, now):
             return windows.key(now - self._grace)
-        holes = self._intake.gaps().get(device, 0)
-        known, since = self._holes.get(device, (-1, now))
-        if holes != known:
-            since = now
-        self._holes[device] = (holes, since)
-        if holes and now - since <= self._grace:
-            return self._bounds.get(device[0], 0)
         cameras = self._intake.health[device].cameras.values()
         return min((windows.key(camera.through) for camera in cameras), default=windows.key(now))

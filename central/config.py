@@ -6,10 +6,18 @@ import re
 from datetime import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 
 
 class CentralError(Exception):
@@ -30,6 +38,29 @@ def _known_zone(name: str) -> str:
     return name
 
 
+def _address(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or not url.isprintable() or " " in url:
+        raise ValueError("not a web address; write one like https://example.com/incidents")
+    return url
+
+
+def _clock(value: object) -> object:
+    # YAML 1.1 reads an unquoted 20:00 to base 60, as 1200.
+    return f"{value // 60:02}:{value % 60:02}" if type(value) is int else value
+
+
+def _local(value: time) -> time:
+    if value.tzinfo is not None:
+        raise ValueError("a local time has no offset; write it like 09:00")
+    return value
+
+
+ClockTime = Annotated[time, BeforeValidator(_clock), AfterValidator(_local)]
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -58,8 +89,8 @@ class Http(_Model):
 class Hours(_Model):
     """Opening hours of every day, local time; until midnight is `close: "00:00"`."""
 
-    open: time = time(0)
-    close: time = time(0)
+    open: ClockTime = time(0)
+    close: ClockTime = time(0)
 
     def contain(self, moment: time) -> bool:
         """Whether the site is open at a local time.
@@ -105,7 +136,7 @@ class WriteKey(_Model):
 class Webhook(_Model):
     """A receiver of incidents: each notice is one POST of JSON."""
 
-    url: Annotated[str, Field(pattern=r"^https?://")]
+    url: Annotated[str, AfterValidator(_address)]
 
 
 class Config(_Model):
@@ -136,10 +167,12 @@ def load(path: Path) -> Config:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}; name an existing file") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not a text file; save it as UTF-8") from error
     try:
         node = yaml.compose(text)
         values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path}:1: the file holds no settings; begin with `sites:`")

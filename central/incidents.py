@@ -1,12 +1,13 @@
 """Incidents: what is off, why as far as the numbers tell, and in which words it is said.
 
 The rules, in the order in which they are asked of a closed window:
-1. A camera of an entrance saw less than half of it: a *sensor* incident. Footfall is absent
-   then, so no other rule can speak of it.
+1. A camera saw less than half of it: a *sensor* incident. What it counts is absent then, so no
+   other rule can speak of that.
 2. Orders are too low while people came as usual: *conversion*.
 3. Footfall is too low, or too high, whatever the tills say: *footfall*.
 4. Orders are too low where footfall is unknown or does not exist: *orders*.
-An incident resolves after two ordinary windows in a row; a window that is absent counts as none.
+An incident resolves after two ordinary windows in a row; a window that is absent counts as none,
+and one outside opening hours speaks of cameras alone.
 """
 
 import math
@@ -100,7 +101,7 @@ def calm(tick: Tick, cause: str, subject: str) -> bool | None:
         share = tick.coverage.get(subject)
         return None if share is None else share >= SEEING_SHARE
     metric = "footfall" if cause == "footfall" else "orders"
-    if math.isnan(tick.values.get(metric, math.nan)):
+    if not tick.opened or math.isnan(tick.values.get(metric, math.nan)):
         return None
     return min(tick.p_low[metric], tick.p_high[metric]) > ORDINARY_P
 
@@ -110,7 +111,10 @@ def _began(tick: Tick, metric: str) -> int:
 
 
 class Incidents:
-    """The open incidents, and the file they are kept in."""
+    """The open incidents, and the file they are kept in.
+
+    `open`, by (site, cause, subject), is replaced and never changed: other threads read it.
+    """
 
     def __init__(self, store: Store, config: Config) -> None:
         self._store, self._config = store, config
@@ -162,7 +166,7 @@ class Incidents:
                 changed.append(incident)
             self._calm.pop(incident.id, None)
             self._keep(key, tick, incident)
-        for key, incident in list(self.open.items()):
+        for key, incident in self.open.items():
             if key[0] == tick.site.id and key not in found:
                 self._continue(key, tick, incident, now, changed)
         current = {incident.id: incident for incident in self.open.values()}
@@ -170,8 +174,9 @@ class Incidents:
 
     def _keep(self, key: tuple[str, str, str], tick: Tick, incident: Incident) -> None:
         latest = replace(incident, latest=tick.window)
-        self.open[key] = replace(latest, sentence=self._sentence(tick, latest))
-        self._write(self.open[key])
+        latest = replace(latest, sentence=self._sentence(tick, latest))
+        self._write(latest)
+        self.open = {**self.open, key: latest}
 
     def _continue(
         self,
@@ -189,8 +194,9 @@ class Incidents:
             self._keep(key, tick, incident)
             return
         resolved = replace(incident, resolved=now)
-        del self.open[key], self._calm[incident.id]
         self._write(resolved)
+        self.open = {name: other for name, other in self.open.items() if name != key}
+        del self._calm[incident.id]
         changed.append(resolved)
 
     def _write(self, incident: Incident) -> None:
@@ -260,7 +266,7 @@ def explain(
 
     >>> shop = Site(id="leeds", name="Leeds")
     >>> explain(shop, "conversion", "", "09:15", Sum(41, 42, 60), Sum(0, 15, 15))
-    'Leeds: tills stopped. 41 people came in since 09:15 (usual 32-52), 0 sales (expected 10-20).'
+    'Leeds: tills stopped. 41 people came in since 09:15 (usual 33-53), 0 sales (expected 10-20).'
     """
     came = (
         f"{people.observed:.0f} people came in since {since} (usual {people.usual})"
@@ -270,9 +276,9 @@ def explain(
     sold = f"{sales.observed:.0f} sales (expected {sales.usual})" if sales else ""
     if cause == "sensor":
         words = (
-            f"{site.title}: camera {subject} has been blind since {since}. Footfall is not counted"
+            f"{site.title}: camera {subject} has been blind since {since}."
+            " What it counts is not known, and raises no alert meanwhile."
         )
-        words += " and raises no alert meanwhile."
         return f"{words} {sold} at the tills." if sold else words
     if cause in ("conversion", "orders"):
         stopped = sales is not None and sales.observed == 0

@@ -21,7 +21,7 @@ def missing(held: Intervals, first: int, last: int) -> list[Interval]:
             break
         if first < start:
             holes.append((first, start - 1))
-        first = max(first, stop + 1)
+        first = stop + 1
     if first <= last:
         holes.append((first, last))
     return holes

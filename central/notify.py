@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE = timedelta(seconds=5)
 LONGEST_PAUSE = timedelta(hours=1)
 GIVE_UP_AFTER = 40
+BROKEN_SECONDS = 5.0
 MQTT_RECEIVER = "mqtt"
 
 Publish = Callable[[wire.Topic, bytes], bool]
@@ -46,6 +47,7 @@ class Notifier:
 
     def start(self) -> None:
         """Begin to send, first of all what waited when the program last stopped."""
+        self._add_forgotten()
         for thread in self._threads:
             thread.start()
 
@@ -71,9 +73,34 @@ class Notifier:
         with self._wake:
             self._wake.notify_all()
 
+    def _add_forgotten(self) -> None:
+        """What changed just before the program last stopped, too late to become a notice."""
+        receivers = list(self._senders)
+        now = utc(datetime.now(UTC))
+        with self._store.write() as cursor:
+            cursor.execute(
+                "insert or ignore into notice"
+                " select id, unnest(?::varchar[]), 'opened', sentence, 'waiting', 0, ?, ''"
+                " from incident where resolved is null",
+                [receivers, now],
+            )
+            cursor.execute(
+                "insert or ignore into notice"
+                " select id, receiver, 'resolved', i.sentence, 'waiting', 0, ?, ''"
+                " from incident i join notice n on n.incident = i.id and n.event = 'opened'"
+                " where i.resolved is not null and list_contains(?, receiver)",
+                [now, receivers],
+            )
+
     def _run(self, receiver: str) -> None:
         while not self._stop.is_set():
-            if not self._send_next(receiver):
+            try:
+                sent = self._send_next(receiver)
+            except Exception:
+                log.exception("the notices to %s have to wait", receiver)
+                self._stop.wait(BROKEN_SECONDS)
+                continue
+            if not sent:
                 with self._wake:
                     self._wake.wait(1.0)
 
@@ -81,8 +108,12 @@ class Notifier:
         row = (
             self._store.central()
             .execute(
-                "select incident, event, attempts from notice where receiver = ?"
-                " and status = 'waiting' and next_try <= ? order by next_try limit 1",
+                # An end never overtakes its beginning: it would stay open at the receiver.
+                "select incident, event, attempts from notice n where receiver = ?"
+                " and status = 'waiting' and next_try <= ? and not (event = 'resolved'"
+                " and exists (select 1 from notice o where o.incident = n.incident"
+                " and o.receiver = n.receiver and o.event = 'opened' and o.status = 'waiting'))"
+                " order by next_try limit 1",
                 [receiver, utc(datetime.now(UTC))],
             )
             .fetchone()
@@ -157,7 +188,7 @@ def _poster(webhook: Webhook) -> Send:
         content = wire.encode({"type": f"incident.{event}", "data": alert})
         try:
             answer = client.post(webhook.url, content=content, headers=headers)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             return str(error) or type(error).__name__
         return "" if answer.is_success else f"answered {answer.status_code}"
 

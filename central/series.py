@@ -1,7 +1,7 @@
 """Reading series: points of a metric, with the expected band and what is known of each."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, time, timedelta
 from typing import Any, Literal
 
 from central import windows
@@ -17,8 +17,9 @@ ONLINE = {"orders", "revenue", "units"}
 
 @dataclass(frozen=True)
 class Point:
-    """A value between `start` and the next point's; None where absent. Missing is not zero.
+    """A value between `start` and the next point's. Missing is not zero.
 
+    value: None where absent, and where a ratio has nothing to be divided by.
     observed: the share of the point's windows in which it was seen.
     """
 
@@ -47,34 +48,48 @@ def read(
     found = _windows(store, site, metric, windows.key(start), windows.key(stop))
     if step == "15min":
         return [_point(windows.start(each.window), [each], metric) for each in found]
+    # By the instant: by the local clock, the two hours of a clock change would be one.
     groups: dict[datetime, list[_Window]] = {}
     for each in found:
-        local = windows.start(each.window).astimezone(site.zone)
-        hour = 0 if step == "day" else local.hour
-        groups.setdefault(local.replace(hour=hour, minute=0), []).append(each)
-    return [_point(begin, group, metric) for begin, group in groups.items()]
+        groups.setdefault(_begin(each.window, site, step).astimezone(UTC), []).append(each)
+    return [_point(begin.astimezone(site.zone), group, metric) for begin, group in groups.items()]
+
+
+def _begin(window: int, site: Site, step: Resolution) -> datetime:
+    local = windows.start(window).astimezone(site.zone)
+    if step == "day":
+        return datetime.combine(local.date(), time(0), site.zone)
+    return (windows.start(window) - timedelta(minutes=local.minute)).astimezone(site.zone)
 
 
 def _windows(store: Store, site: Site, metric: Metric, first: int, stop: int) -> list[_Window]:
     cursor = store.central()
     row = cursor.execute("select processed from progress where site = ?", [site.id]).fetchone()
     closed = row[0] if row else first - 1
+    row = cursor.execute(
+        "select min(\"window\") from partial where site = ? and measure = 'orders'", [site.id]
+    ).fetchone()
+    first_order = row[0] if row and row[0] is not None else stop
     rows: list[Any] = cursor.execute(
         """
         with summed as (
             select "window",
                 sum(value) filter (measure = $measure) as value,
                 sum(value) filter (measure = $over) as over,
-                sum(value) filter (measure = 'covered_seconds')
-                    / nullif(count(distinct subject) filter (measure = 'covered_seconds'), 0)
-                    / $seconds as covered,
-                bool_or(part like 'import:%') as imported
+                coalesce(bool_or(measure = $basis and part like 'import:%'), false) as imported
             from partial where site = $site and "window" >= $first and "window" < $stop
-            group by 1)
-        select w."window", s.value, s.over, s.covered, coalesce(s.imported, false),
+            group by 1),
+        camera as (
+            select "window", sum(value) / $seconds as covered from partial
+            where site = $site and "window" >= $first and "window" < $stop
+                and measure = 'covered_seconds'
+            group by "window", subject),
+        seen as (select "window", min(covered) as covered from camera group by 1)
+        select w."window", s.value, s.over, c.covered, coalesce(s.imported, false),
             e.expected, e.lower, e.upper
         from (select unnest(range($first, $stop)) as "window") w
         left join summed s on s."window" = w."window"
+        left join seen c on c."window" = w."window"
         left join expectation e
             on e.site = $site and e.metric = $metric and e."window" = w."window"
         order by 1
@@ -84,6 +99,7 @@ def _windows(store: Store, site: Site, metric: Metric, first: int, stop: int) ->
             "metric": metric.name,
             "measure": metric.measure,
             "over": metric.over,
+            "basis": metric.over or metric.measure,
             "seconds": windows.SECONDS,
             "first": first,
             "stop": stop,
@@ -91,7 +107,12 @@ def _windows(store: Store, site: Site, metric: Metric, first: int, stop: int) ->
     ).fetchall()
     found = []
     for window, value, over, covered, imported, *band in rows:
-        seen = metric.name in ONLINE or imported or (covered or 0.0) >= COVERED_SHARE
+        if metric.name in ONLINE:
+            seen = window >= first_order
+        elif metric.name == "coverage":
+            seen = over is not None
+        else:
+            seen = imported or (covered or 0.0) >= COVERED_SHARE
         status: Status = "open" if window > closed else "observed" if seen else "absent"
         kept = value if value is not None else 0.0 if seen else None
         kept = None if status == "absent" else kept

@@ -41,15 +41,15 @@ create table if not exists quarantine (
 create table if not exists crossing ({_RAW}, floor varchar, line varchar, cameras varchar[],
     "time" timestamp, direction varchar, track varchar, staff boolean);
 create table if not exists visit ({_RAW}, floor varchar, zone varchar, cameras varchar[],
-    track varchar, entered timestamp, exited timestamp, dwell double, nth integer, ended varchar,
-    stitched integer, staff boolean);
+    track varchar, entered timestamp, exited timestamp, dwell double, nth bigint, ended varchar,
+    stitched bigint, staff boolean);
 create table if not exists path ({_RAW}, floor varchar, cameras varchar[], track varchar,
     start timestamp, duration double, distance double, points double[][], zones varchar[]);
 create table if not exists occupancy ({_RAW}, floor varchar, zone varchar, start timestamp,
-    stop timestamp, "min" integer, mean double, "max" integer);
+    stop timestamp, "min" bigint, mean double, "max" bigint);
 create table if not exists queue ({_RAW}, floor varchar, zone varchar, start timestamp,
-    stop timestamp, length_mean double, length_max integer, joined integer, served integer,
-    abandoned integer, lost integer, waiting integer, wait_histogram integer[]);
+    stop timestamp, length_mean double, length_max bigint, joined bigint, served bigint,
+    abandoned bigint, lost bigint, waiting bigint, wait_histogram bigint[]);
 create table if not exists coverage ({_RAW}, camera varchar, start timestamp, stop timestamp,
     seen bigint, expected bigint, cause varchar);
 """
@@ -135,11 +135,17 @@ class Store:
             name = uuid.uuid4().hex
             for database in (self._floor, self._central):
                 database.execute("insert into meta values (?, 1, ?)", [name, _SCHEMA_VERSION])
-        elif rows[0] != rows[1]:
+        elif rows[0] is None or rows[0] != rows[1]:
             self.close()
             raise StoreError(
                 f"{folder}: floor.duckdb and central.duckdb are not of one set;"
                 " restore both from the same backup"
+            )
+        elif rows[0][2] != _SCHEMA_VERSION:
+            self.close()
+            raise StoreError(
+                f"{folder}: the files have schema {rows[0][2]}, not {_SCHEMA_VERSION};"
+                " use the release that wrote them"
             )
 
 
@@ -147,9 +153,10 @@ def _open(path: Path, schema: str) -> duckdb.DuckDBPyConnection:
     try:
         database = duckdb.connect(str(path))
     except duckdb.IOException as error:
-        if "lock" in str(error).lower():
-            raise LockedError(f"{path}: in use by another process; is `serve` running?") from error
-        raise StoreError(f"{path}: {error}") from error
+        if "Could not set lock" in str(error):
+            words = "in use by another process; stop it first (`serve`, as a rule)"
+            raise LockedError(f"{path}: {words}") from error
+        raise StoreError(f"{path}: {error}; mend its rights, or restore a backup") from error
     except duckdb.Error as error:
         raise StoreError(f"{path}: not a usable database: {error}; restore a backup") from error
     database.execute("set timezone = 'UTC'")

@@ -10,6 +10,7 @@ from datetime import datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -27,7 +28,10 @@ COVERED_SHARE = 0.9
 
 @dataclass(frozen=True)
 class Tick:
-    """One closed window of one site: values and scores by metric, coverage by camera (0 to 1)."""
+    """One closed window of one site: values and scores by metric, coverage by camera (0 to 1).
+
+    A camera that has never been heard of is left out: it is new, not blind.
+    """
 
     site: Site
     window: int
@@ -44,8 +48,8 @@ class Tick:
 class Values:
     """Values (window, series), NaN where absent, of the windows from `first` on.
 
-    coverage: (window, camera), the share of each window that the camera saw; `cameras` names
-    them as (site, camera).
+    coverage: (window, camera), the share of each window that the camera saw, NaN before it was
+    first heard of; `cameras` names them as (site, camera).
     """
 
     first: int
@@ -65,18 +69,21 @@ class Watch:
         )
         self._detector = Detector([])
         self._sites: list[Site] = []
+        self._interrupted = False
 
     def advance(self, bounds: dict[str, int]) -> Iterator[list[Tick]]:
         """Score the windows that have closed, oldest first; one list a window.
 
-        bounds: by site, the first window that is not closed. What a list says is in the file
-        before the list is handed out, so that a stop in between repeats nothing.
+        bounds: by site, the first window that is not closed. Scores are in the file before a
+        list is handed out, and that its window is done with when the next is asked for: a stop in
+        between scores the window again, and loses nothing.
         """
         for site, bound in bounds.items():
             if site not in self._processed:
                 self._processed[site] = self._beginning(site, bound)
+            self._processed[site] = max(self._processed[site], bound - HISTORY_WINDOWS)
         series = self._series(bounds)
-        if series != self._detector.series:
+        if series != self._detector.series or self._interrupted:
             self._replay(series)
         while True:
             due = {
@@ -87,7 +94,11 @@ class Watch:
             if not due:
                 return
             window = min(due.values())
-            yield self._tick(window, {site for site, first in due.items() if first == window})
+            sites = {site for site, first in due.items() if first == window}
+            self._interrupted = True
+            yield self._tick(window, sites)
+            self._finish(dict.fromkeys(sites, window))
+            self._interrupted = False
 
     def _beginning(self, site: str, bound: int) -> int:
         row = self._cursor.execute(
@@ -112,6 +123,8 @@ class Watch:
         last = max(self._processed.values(), default=0)
         row = self._cursor.execute('select min("window") from partial').fetchone()
         first = max(row[0] if row and row[0] is not None else last, last - HISTORY_WINDOWS)
+        # What has been counted so far may all lie ahead: an order with a fast clock.
+        first = min(first, last + 1)
         values = self._load(series, first, last + 1).values
         processed = np.array([self._processed[site] for site, _, _ in series])
         shown = []
@@ -124,9 +137,10 @@ class Watch:
                 scores = self._score(window, row, ready)
                 shown.append(self._expectation(window, row, scores, ready))
         with self._store.write() as cursor:
-            cursor.execute('delete from expectation where "window" <= ?', [last])
-        if shown:
-            self._write(pa.concat_tables(shown), {})
+            cursor.execute('delete from expectation where "window" > ?', [last - SHOWN_WINDOWS])
+            if shown:
+                _insert(cursor, pa.concat_tables(shown))
+        self._interrupted = False
 
     def _tick(self, window: int, sites: set[str]) -> list[Tick]:
         series = self._detector.series
@@ -134,8 +148,8 @@ class Watch:
         ready = np.array([site in sites for site, _, _ in series], np.bool_)
         values = now.values[0]
         scores = self._score(window, values, ready)
-        self._processed.update(dict.fromkeys(sites, window))
-        self._write(self._expectation(window, values, scores, ready), dict.fromkeys(sites, window))
+        with self._store.write() as cursor:
+            _insert(cursor, self._expectation(window, values, scores, ready))
         return [self._result(site, window, values, scores, now) for site in sorted(sites)]
 
     def _result(
@@ -154,17 +168,16 @@ class Watch:
             coverage={
                 camera: float(share)
                 for (place, camera), share in zip(now.cameras, now.coverage[0], strict=True)
-                if place == site
+                if place == site and not np.isnan(share)
             },
         )
 
     def _score(self, window: int, values: NDArray[np.float64], ready: NDArray[np.bool_]) -> Scores:
         """Score and learn, each series at its own local quarter of the week."""
-        merged: Scores | None = None
+        merged = _unknown(len(values))
         for slot, opened in self._slots(window):
-            scores = self._detector.tick(slot, values, ready & opened)
-            merged = _merge(merged, scores, opened) if merged else scores
-        return merged or self._detector.tick(0, values, np.zeros_like(ready))
+            merged = _merge(merged, self._detector.tick(slot, values, ready & opened), opened)
+        return merged
 
     def _slots(self, window: int) -> Iterator[tuple[int, NDArray[np.bool_]]]:
         """The local quarters of the week at a window; with each, the open sites' series there."""
@@ -185,7 +198,14 @@ class Watch:
 
         watching = self._cameras()
         column = {(site, camera): i for i, (site, camera, _) in enumerate(watching)}
-        coverage = np.zeros((stop - first, len(watching)))
+        coverage = np.full((stop - first, len(watching)), np.nan)
+        rows = self._cursor.execute(
+            'select site, subject, min("window") from partial'
+            " where measure = 'watched_seconds' group by all"
+        ).fetchall()
+        for site, camera, began in rows:
+            if (site, camera) in column:
+                coverage[max(0, began - first) :, column[site, camera]] = 0.0
         rows = self._cursor.execute(
             'select site, subject, "window", sum(value) from partial'
             ' where measure = \'covered_seconds\' and "window" >= ? and "window" < ?'
@@ -245,15 +265,33 @@ class Watch:
             }
         )
 
-    def _write(self, expectation: pa.Table, processed: dict[str, int]) -> None:
+    def _finish(self, processed: dict[str, int]) -> None:
         with self._store.write() as cursor:
-            cursor.register("scored", expectation)
-            cursor.execute("insert into expectation by name select * from scored")
-            cursor.unregister("scored")
-            if processed:
-                cursor.executemany(
-                    "insert or replace into progress values (?, ?)", list(processed.items())
-                )
+            cursor.executemany(
+                "insert or replace into progress values (?, ?)", list(processed.items())
+            )
+        self._processed.update(processed)
+
+
+def _insert(cursor: duckdb.DuckDBPyConnection, expectation: pa.Table) -> None:
+    cursor.register("scored", expectation)
+    cursor.execute("insert into expectation by name select * from scored")
+    cursor.unregister("scored")
+
+
+def _unknown(series: int) -> Scores:
+    """The scores of series whose sites are closed."""
+    nothing, certain = np.full(series, np.nan), np.ones(series)
+    return Scores(
+        expected=nothing,
+        variance=nothing,
+        lower=nothing,
+        upper=nothing,
+        p_low=certain,
+        p_high=certain,
+        windows=np.zeros(series, np.int64),
+        learning=np.ones(series, np.bool_),
+    )
 
 
 def _merge(old: Scores, new: Scores, here: NDArray[np.bool_]) -> Scores:

@@ -24,6 +24,7 @@ CROSSING = ibis.table(
     {**_EVENT, "line": "string", "time": "timestamp", "direction": "string", "staff": "boolean"},
     name="crossing",
 )
+ZONE = ibis.table({"site": "string", "device": "string", "zone": "string"}, name="zone")
 LINE = ibis.table(
     {"site": "string", "device": "string", "line": "string", "role": "string"}, name="line"
 )
@@ -68,24 +69,32 @@ def _seconds(rows: ir.Table) -> ir.Value:
     return rows.stop.epoch_seconds() - rows.start.epoch_seconds()
 
 
+def _owned(rows: ir.Table) -> ir.Table:
+    return rows.semi_join(ZONE, ["site", "device", "zone"])
+
+
 def floor_measures() -> ir.Table:
-    """Measures of raw events: columns receipt_day, site, measure, subject, window, value."""
+    """Measures of raw events: columns receipt_day, site, measure, subject, window, value.
+
+    Only what its owner says of a line or zone counts.
+    """
     owned = CROSSING.join(LINE, ["site", "device", "line"])
     entrance = owned.filter((owned.role == "entrance") & ~owned.staff)
-    visits = VISIT.filter((VISIT.dwell >= 5) & ~VISIT.staff)
+    visits = _owned(VISIT.filter((VISIT.dwell >= 5) & ~VISIT.staff))
+    occupancy = _owned(OCCUPANCY)
     watched = COVERAGE.filter(COVERAGE.expected > 0)
-    covered = _seconds(watched) * watched.seen / watched.expected
+    covered = _seconds(watched) * ibis.least(watched.seen, watched.expected) / watched.expected
     tables = [
         *_measure(entrance, "line", "time", footfall=(entrance.direction == "in").sum()),
         *_measure(entrance, "line", "time", exits=(entrance.direction == "out").sum()),
         *_measure(visits, "zone", "exited", visits=visits.count()),
         *_measure(visits, "zone", "exited", dwell_seconds=visits.dwell.sum()),
         *_measure(
-            OCCUPANCY,
+            occupancy,
             "zone",
             "start",
-            person_seconds=(OCCUPANCY["mean"] * _seconds(OCCUPANCY)).sum(),
-            zone_seconds=_seconds(OCCUPANCY).sum(),
+            person_seconds=(occupancy["mean"] * _seconds(occupancy)).sum(),
+            zone_seconds=_seconds(occupancy).sum(),
         ),
         *_measure(
             watched,
@@ -162,9 +171,14 @@ def rebuild(store: Store, raw_hours: float, now: datetime) -> None:
 
 def rebuild_orders(store: Store, first: int = 0) -> None:
     """Bring the partial of the orders up to date, from the window `first` on."""
-    query = f'select * from ({_sql("orders")}) where "window" >= ?'
-    rebuilt = store.central().sql(query, params=[first]).to_arrow_table()
-    _replace(store, "orders", rebuilt, first)
+    # Read and replaced in one transaction: an import may rebuild them in another thread.
+    with store.write() as cursor:
+        cursor.execute("delete from partial where part = 'orders' and \"window\" >= ?", [first])
+        cursor.execute(
+            f"insert into partial (part, {_COLUMNS}) select 'orders', {_COLUMNS}"
+            f' from ({_sql("orders")}) where "window" >= ?',
+            [first],
+        )
 
 
 def add_imported(store: Store, name: str, rows: pa.Table) -> int:
@@ -179,9 +193,9 @@ def add_imported(store: Store, name: str, rows: pa.Table) -> int:
     return int(kept.num_rows)
 
 
-def _replace(store: Store, part: str, rebuilt: pa.Table, first: int = 0) -> None:
+def _replace(store: Store, part: str, rebuilt: pa.Table) -> None:
     with store.write() as cursor:
-        cursor.execute('delete from partial where part = ? and "window" >= ?', [part, first])
+        cursor.execute("delete from partial where part = ?", [part])
         cursor.register("rebuilt", rebuilt)
         cursor.execute(
             f"insert into partial (part, {_COLUMNS}) select ?, {_COLUMNS} from rebuilt", [part]

@@ -97,7 +97,7 @@ def usual_range(expected_sum: float, variance_sum: float) -> tuple[int, int]:
     finite.
 
     >>> usual_range(42.0, 50.0)
-    (33, 51)
+    (33, 52)
     """
     if not (math.isfinite(expected_sum) and math.isfinite(variance_sum)):
         raise ValueError(f"no usual range of {expected_sum} ± √{variance_sum}")

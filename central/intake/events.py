@@ -3,12 +3,12 @@
 Nothing here knows of a network: `mqtt` brings the messages and takes the acknowledgements.
 """
 
-import logging
+import threading
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import duckdb
 import msgspec
@@ -18,17 +18,19 @@ from central import ledger
 from central.store import Store, transaction, utc
 from edge import wire
 
-log = logging.getLogger(__name__)
-
 Device = tuple[str, str]
 EpochKey = tuple[str, str, str]
 RAW_BYTES_KEPT = 4_096
+STATE_BYTES = 1024 * 1024
+"""What a layout, health, status or gauge may have; the contract bounds batches alone."""
 GAUGES_PER_DEVICE = 1_000
+REASONS_TOLD_APART = 1_000
 
 _health = msgspec.json.Decoder(wire.Health)
 _layout = msgspec.json.Decoder(wire.Layout)
 _status = msgspec.json.Decoder(wire.Status)
 _gauge = msgspec.json.Decoder(wire.Gauge)
+State = TypeVar("State", wire.Health, wire.Layout, wire.Status, wire.Gauge)
 
 
 class Message(NamedTuple):
@@ -47,12 +49,22 @@ class Tally:
     duplicates: int = 0
     quarantined: Counter[str] = field(default_factory=Counter)
 
+    def quarantine(self, reason: str) -> None:
+        """Count a reason; reasons beyond the first thousand are counted together."""
+        known = reason in self.quarantined or len(self.quarantined) < REASONS_TOLD_APART
+        self.quarantined[reason if known else "other reasons"] += 1
+
 
 class Intake:
-    """Takes messages in, exactly once. `take` is called from one thread at a time."""
+    """Takes messages in, exactly once; all of it may be called from any thread.
+
+    What is known of the devices stands in dictionaries that are replaced and never changed, so
+    that others may read them meanwhile.
+    """
 
     def __init__(self, store: Store) -> None:
         self._floor = store.floor()
+        self._lock = threading.RLock()
         self._held: dict[EpochKey, ledger.Intervals] = {}
         self._active: dict[Device, set[str]] = {}
         self.tally = Tally()
@@ -78,53 +90,68 @@ class Intake:
 
         Raises duckdb.Error where the database takes nothing at all; nothing was taken then.
         """
-        commit = _Commit(datetime.now(UTC))
-        for message in messages:
-            self._sort(message, commit)
-        try:
-            with transaction(self._floor):
-                _write(self._floor, commit)
-        except duckdb.Error as error:
-            if len(messages) > 1:
-                return set().union(*(self.take([message]) for message in messages))
-            commit.refuse(messages[0], f"the database refuses it: {error}")
-            with transaction(self._floor):
-                _write(self._floor, commit)
+        with self._lock:
+            commit = _Commit(datetime.now(UTC))
+            for message in messages:
+                self._sort(message, commit)
+            try:
+                self._write(commit)
+            except Exception as error:
+                if len(messages) > 1:
+                    return set().union(*(self.take([message]) for message in messages))
+                commit = commit.refused(messages[0], f"the database refuses it: {error}")
+                self._write(commit)
+            self._remember(commit)
+        return commit.due
+
+    def _write(self, commit: "_Commit") -> None:
+        with transaction(self._floor):
+            _write(self._floor, commit)
+
+    def _remember(self, commit: "_Commit") -> None:
+        # First of all, so that no one who sees a new `through` takes the windows for current.
+        self.dirty |= bool(commit.rows or commit.layouts)
         self._held.update(commit.held)
-        self.gauges.update(commit.gauges)
-        self.online.update(commit.online)
         for device, health in commit.health.items():
-            self.health[device] = health
-            self.received[device] = commit.now
             self._active[device] = set(health.epochs)
         for site, name, epoch in commit.held:
             self._active.setdefault((site, name), set()).add(epoch)
+        self.received = self.received | dict.fromkeys(commit.health, commit.now)
+        self.health = self.health | commit.health
+        self.gauges = self.gauges | commit.gauges
+        self.online = self.online | commit.online
         self.tally.batches += commit.batches
         self.tally.duplicates += commit.duplicates
         self.tally.events.update({_table(kind): len(rows) for kind, rows in commit.rows.items()})
-        self.tally.quarantined.update(row[7] for row in commit.quarantine)
-        self.dirty |= bool(commit.rows or commit.layouts)
-        return commit.due
+        for row in commit.quarantine:
+            self.tally.quarantine(row[7])
 
     def _sort(self, message: Message, commit: "_Commit") -> None:
         topic = wire.parse_topic(message.topic)
         if topic is None or topic.device == wire.CENTRAL:
             return
-        device = topic.site, topic.device
         try:
+            device = msgspec.convert((topic.site, topic.device), tuple[wire.Slug, wire.DeviceName])
             if topic.kind == "events":
                 self._sort_batch(topic, message, commit)
             elif topic.kind == "health":
-                commit.health[device] = _health.decode(message.payload)
+                commit.health[device] = _state(_health, message)
                 commit.due.add(device)
             elif topic.kind == "layout":
-                commit.layouts[device] = _layout.decode(message.payload)
+                commit.layouts[device] = _state(_layout, message)
             elif topic.kind == "status":
-                commit.online[device] = _status.decode(message.payload).state == "online"
+                commit.online[device] = _state(_status, message).state == "online"
             elif topic.kind == "occupancy" and message.payload:
-                commit.gauges[*device, topic.name] = _gauge.decode(message.payload)
+                self._sort_gauge((*device, topic.name), _state(_gauge, message), commit)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             commit.reject(message, str(error))
+
+    def _sort_gauge(self, zone: tuple[str, str, str], gauge: wire.Gauge, commit: "_Commit") -> None:
+        if zone not in self.gauges and zone not in commit.gauges:
+            known = self.gauges.keys() | commit.gauges.keys()
+            if sum(each[:2] == zone[:2] for each in known) >= GAUGES_PER_DEVICE:
+                raise msgspec.ValidationError(f"more than {GAUGES_PER_DEVICE} zones with a gauge")
+        commit.gauges[zone] = gauge
 
     def _sort_batch(self, topic: wire.Topic, message: Message, commit: "_Commit") -> None:
         decoded = wire.decode(message.payload)
@@ -137,7 +164,7 @@ class Intake:
             commit.reject(message, f"says it is from {header.site}/{header.device}")
             return
         key = header.site, header.device, header.epoch
-        held = commit.held.get(key) or self.held(key)
+        held = commit.held.get(key) or self._load(key)
         last = header.first + header.count - 1
         fresh = ledger.missing(held, header.first, last)
         commit.held[key] = ledger.add(held, header.first, last)
@@ -151,13 +178,18 @@ class Intake:
             if whole or any(first <= sequence <= last for first, last in fresh):
                 commit.rows[type(event)].append((*key, sequence, event))
         for bad in decoded.rejected:
-            if whole or any(first <= bad.first <= last for first, last in fresh):
+            end = bad.first + bad.count - 1
+            if whole or any(first <= end and bad.first <= last for first, last in fresh):
                 commit.reject(message, bad.reason, header, bad)
         if decoded.batch and decoded.batch.clock == "unsynced":
             commit.unsynced.add((header.site, header.device))
 
     def held(self, key: EpochKey) -> ledger.Intervals:
         """The intervals held of (site, device, epoch)."""
+        with self._lock:
+            return self._load(key)
+
+    def _load(self, key: EpochKey) -> ledger.Intervals:
         if key not in self._held:
             row = self._floor.execute(
                 "select firsts, lasts from ledger where site = ? and device = ? and epoch = ?", key
@@ -167,17 +199,23 @@ class Intake:
 
     def ack(self, device: Device) -> wire.Ack:
         """What is held of the epochs that the device named, and of those that came since."""
-        epochs = self._active.get(device, set())
-        return wire.Ack(wire.VERSION, {epoch: self.held((*device, epoch)) for epoch in epochs})
+        with self._lock:
+            epochs = self._active.get(device, set())
+            return wire.Ack(wire.VERSION, {epoch: self._load((*device, epoch)) for epoch in epochs})
+
+    def holes(self, device: Device) -> list[tuple[str, ledger.Interval]]:
+        """What a device has numbered and central does not have: epochs and intervals."""
+        with self._lock:
+            return [
+                (epoch, hole)
+                for epoch, following in self.health[device].epochs.items()
+                for hole in ledger.gaps(self._load((*device, epoch)), following)
+            ]
 
     def gaps(self) -> dict[Device, int]:
-        """Events that a device has numbered and central does not have, by device."""
+        """How many events a device has numbered and central does not have, by device."""
         return {
-            device: sum(
-                ledger.size(ledger.gaps(self.held((*device, epoch)), following))
-                for epoch, following in health.epochs.items()
-            )
-            for device, health in self.health.items()
+            device: ledger.size([hole for _, hole in self.holes(device)]) for device in self.health
         }
 
 
@@ -211,12 +249,29 @@ class _Commit:
         raw = (bad.raw if bad else message.payload)[:RAW_BYTES_KEPT]
         self.quarantine.append((utc(self.now), message.topic, *place, *numbers, reason, raw))
 
-    def refuse(self, message: Message, reason: str) -> None:
-        self.rows.clear()
-        self.layouts.clear()
-        self.health.clear()
-        self.quarantine.clear()
-        self.reject(message, reason)
+    def refused(self, message: Message, reason: str) -> "_Commit":
+        """The same claims, with the message in quarantine instead of what it brought."""
+        claims = _Commit(
+            self.now,
+            held=self.held,
+            due=self.due,
+            batches=self.batches,
+            duplicates=self.duplicates,
+        )
+        claims.reject(message, reason)
+        return claims
+
+
+def _state(decoder: msgspec.json.Decoder[State], message: Message) -> State:
+    size = len(message.payload)
+    if size > STATE_BYTES:
+        raise msgspec.ValidationError(f"{size} bytes, of at most {STATE_BYTES}")
+    state = decoder.decode(message.payload)
+    if state.v != wire.VERSION:
+        raise msgspec.ValidationError(
+            f"version {state.v} of the contract, of which {wire.VERSION} is known"
+        )
+    return state
 
 
 def _write(cursor: duckdb.DuckDBPyConnection, commit: _Commit) -> None:

@@ -60,7 +60,12 @@ def import_windows(store: Store, path: Path) -> int:
     absent = {"site", "measure", "subject", "start", "value"} - set(rows.column_names)
     if absent:
         raise ImportFileError(f"{path}: lacks the columns {', '.join(sorted(absent))}")
-    return windows.add_imported(store, path.name, rows)
+    try:
+        return windows.add_imported(store, path.name, rows)
+    except (pa.ArrowException, duckdb.Error) as error:
+        raise ImportFileError(
+            f"{path}: {error}; start must be a time (UTC), and value a number"
+        ) from error
 
 
 def import_orders(
@@ -79,7 +84,7 @@ def import_orders(
     that is known already (site, channel, id) is left as it is, so that a repeated import adds
     nothing. `shift` is added to every time.
 
-    Raises ImportFileError with the columns that are missing.
+    Raises ImportFileError with the columns that are missing, or the value that is none.
     """
     rows = read(path)
     columns = {
@@ -95,6 +100,24 @@ def import_orders(
             f" Known names: {ALIASES}"
         )
     names = {name: f'"{column}"' for name, column in columns.items() if column}
+    try:
+        found = _take(store, rows, names, (site, channel), currency, shift)
+    except duckdb.Error as error:
+        raise ImportFileError(
+            f"{path}: {error}; {names['time']} must be a time, amounts must be numbers"
+        ) from error
+    windows.rebuild_orders(store)
+    return found
+
+
+def _take(
+    store: Store,
+    rows: pa.Table,
+    names: dict[str, str],
+    place: tuple[str, str],
+    currency: str,
+    shift: timedelta,
+) -> Imported:
     order, time = names["order_id"], names["time"]
     units = names.get("quantity", "1")
     value = names.get("value") or f"{names['price']} * {units}"
@@ -107,23 +130,25 @@ def import_orders(
         cursor.execute(
             f"create or replace temp table brought as select {order}::varchar as id,"
             f' min({time}::timestamp) + to_seconds(?) as "time",'
-            f" sum({value}) as value, sum({units}) as units from lines"
+            f" sum({value})::double as value, sum({units})::double as units from lines"
             f" where {order} is not null and {time} is not null group by 1",
             [shift.total_seconds()],
         )
         cursor.unregister("lines")
+        unfit = "select count(*) from brought where not (isfinite(value) and isfinite(units))"
+        if _number(cursor, unfit):
+            raise duckdb.ConversionException("an amount is NaN or infinite")
         orders, returns, known = cursor.execute(
             "select count(*), count(*) filter (value < 0 or id like 'C%'),"
             " count(*) filter (exists (select 1 from orders o where o.site = ? and o.channel = ?"
             " and o.order_id = id)) from brought",
-            [site, channel],
+            place,
         ).fetchone() or (0, 0, 0)
         cursor.execute(
             'insert or ignore into orders select ?, ?, id, "time", ?, value, units, ?,'
             " case when value < 0 or id like 'C%' then 'return' else 'sale' end from brought",
-            [site, channel, utc(datetime.now(UTC)), currency],
+            [*place, utc(datetime.now(UTC)), currency],
         )
-    windows.rebuild_orders(store)
     return Imported(rows.num_rows, orders - returns, returns, repeated, known)
 
 

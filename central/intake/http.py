@@ -4,10 +4,10 @@ Source: the Segment HTTP tracking API and its ecommerce events, version 2. The w
 user name of HTTP Basic; it says which shop and channel the orders belong to.
 """
 
-import logging
+import secrets
 import threading
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Request
@@ -19,10 +19,10 @@ from central import windows
 from central.config import Config, WriteKey
 from central.store import Store, utc
 
-log = logging.getLogger(__name__)
-
 MAX_BYTES = 32 * 1024
 ORDER_COMPLETED = "Order Completed"
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+NAMES_TOLD_APART = 1_000
 _basic = HTTPBasic(description="The write key as user name; no password.")
 Money = Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
 
@@ -57,7 +57,10 @@ class Track(BaseModel):
     sent_at: Annotated[AwareDatetime | None, Field(alias="sentAt")] = None
 
     def time(self, received: datetime) -> datetime:
-        """When it happened by our clock: receivedAt − (sentAt − originalTimestamp)."""
+        """When it happened by our clock: receivedAt − (sentAt − originalTimestamp).
+
+        Raises OverflowError for a time that no calendar has.
+        """
         said = self.original_timestamp or self.timestamp
         if said is None:
             return received
@@ -77,7 +80,17 @@ class OnlineIntake:
 
     def key(self, written: str) -> WriteKey | None:
         """The settings of a write key, if there is such a key."""
-        return next((key for key in self._config.write_keys if key.key == written), None)
+        keys = self._config.write_keys
+        return next(
+            (key for key in keys if secrets.compare_digest(key.key.encode(), written.encode())),
+            None,
+        )
+
+    def ignore(self, event: str) -> None:
+        """Count an event that is not kept; names beyond the first thousand count together."""
+        with self._lock:
+            known = event in self.ignored or len(self.ignored) < NAMES_TOLD_APART
+            self.ignored[event if known else "other events"] += 1
 
     def add(self, key: WriteKey, order: Order, time: datetime) -> bool:
         """Keep an order; False where it was known."""
@@ -121,18 +134,25 @@ def router(intake: OnlineIntake) -> APIRouter:
         """Take in one event. `Order Completed` is kept; others are counted by name."""
         key = intake.key(credentials.username)
         if key is None:
-            raise HTTPException(401, "unknown write key; add it under `write_keys`")
+            raise HTTPException(
+                401, "unknown write key; add it under `write_keys`", {"WWW-Authenticate": "Basic"}
+            )
         received = datetime.now(UTC)
         try:
             call = Track.model_validate_json(await _body(request))
             if call.event != ORDER_COMPLETED:
-                intake.ignored[call.event] += 1
+                intake.ignore(call.event)
                 return {"success": True, "stored": False}
             order = Order.model_validate(call.properties)
         except ValidationError as error:
             raise HTTPException(400, _explain(error)) from error
-        time = call.time(received)
-        if (time - received).total_seconds() > 86_400:
+        try:
+            time = call.time(received)
+        except OverflowError as error:
+            raise HTTPException(400, "timestamp: out of any calendar's range") from error
+        if time < EARLIEST:
+            raise HTTPException(400, f"timestamp: {time} is before the year {EARLIEST.year}")
+        if time - received > timedelta(days=1):
             raise HTTPException(400, f"timestamp: {time} is more than a day ahead; send it as UTC")
         stored = await run_in_threadpool(intake.add, key, order, time)
         return {"success": True, "stored": stored}

@@ -9,7 +9,6 @@ import queue
 import threading
 import time
 
-import duckdb
 import paho.mqtt.client as mqtt
 
 from central.config import Broker
@@ -20,6 +19,7 @@ log = logging.getLogger(__name__)
 
 MESSAGES_PER_COMMIT = 100
 QUEUE_MESSAGES = 2_000
+RETRY_SECONDS = 5.0
 _TOPICS = [(f"{wire.ROOT}/+/+/{kind}", 1) for kind in ("events", "status", "layout", "health")]
 _TOPICS.append((f"{wire.ROOT}/+/+/occupancy/+", 1))
 
@@ -47,7 +47,8 @@ class Subscriber:
     @property
     def connected(self) -> bool:
         """Whether the broker is there."""
-        return self._client is not None and self._client.is_connected()
+        client = self._client
+        return client is not None and client.is_connected()
 
     def waiting(self) -> int:
         """Messages that have arrived and are not committed."""
@@ -55,9 +56,10 @@ class Subscriber:
 
     def publish(self, topic: wire.Topic, payload: bytes) -> bool:
         """Publish, retained; False without a broker."""
-        if self._client is None or not self._client.is_connected():
+        client = self._client
+        if client is None or not client.is_connected():
             return False
-        sent = self._client.publish(str(topic), payload, qos=1, retain=True)
+        sent = client.publish(str(topic), payload, qos=1, retain=True)
         return sent.rc == mqtt.MQTT_ERR_SUCCESS
 
     def _run(self) -> None:
@@ -116,9 +118,9 @@ class Subscriber:
             try:
                 due = self._intake.take(messages)
                 break
-            except duckdb.Error:
+            except Exception:
                 log.exception("nothing can be stored; the devices keep what they have")
-                if self._stop.wait(5.0):
+                if self._stop.wait(RETRY_SECONDS):
                     return
         else:
             return

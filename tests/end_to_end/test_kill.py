@@ -24,10 +24,7 @@ SECONDS = 120.0
 pytestmark = pytest.mark.skipif(
     mosquitto() is None, reason="Mosquitto is not installed: apt-get install mosquitto"
 )
-rounds = pytest.mark.parametrize(
-    "repetition",
-    [pytest.param(n, marks=[pytest.mark.soak] if n else []) for n in range(ROUNDS or 1)],
-)
+rounds = pytest.mark.parametrize("repetition", range(ROUNDS))
 
 
 @pytest.fixture

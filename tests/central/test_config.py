@@ -1,0 +1,139 @@
+"""Settings: what is wrong is told with its line and its fix."""
+
+from contextlib import suppress
+from datetime import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from central.config import Config, ConfigError, Hours, Site, load
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "central.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("sitse: []\n", 1, "sitse: unknown key; did you mean `sites`?"),
+        (
+            "sites:\n  - id: leeds\n    time_zon: UTC\n",
+            3,
+            "sites.0.time_zon: unknown key; did you mean `time_zone`?",
+        ),
+        (
+            "sites:\n  - id: leeds\n  - id: york\n    time_zone: Europe/Londn\n",
+            4,
+            "sites.1.time_zone: not a time zone; write one like Europe/London",
+        ),
+        ("broker:\n  hots: mqtt\n", 2, "broker.hots: unknown key; did you mean `host`?"),
+        ("broker:\n  port: 70000\n", 2, "broker.port: Input should be less than or equal"),
+        ("http:\n  port: 8080\nraw_hours: 1\n", 3, "raw_hours: Input should be greater"),
+        ("sites:\n  - id: Leeds Shop\n", 2, "sites.0.id: String should match pattern"),
+        ("sites:\n  - name: Leeds\n", 2, "sites.0.id: Field required"),
+        (
+            "sites:\n  - id: leeds\n    hours:\n      open: 25:00\n",
+            4,
+            "sites.0.hours.open: Input should be in a valid time format",
+        ),
+        (
+            "sites:\n  - id: leeds\n    hours:\n      open: 09:00Z\n",
+            4,
+            "sites.0.hours.open: a local time has no offset; write it like 09:00",
+        ),
+        ("webhooks:\n  - url: https://\n", 2, "webhooks.0.url: not a web address; write one like"),
+        ("webhooks:\n  - url: http://x:99999/\n", 2, "webhooks.0.url: not a web address"),
+        ("write_keys:\n  - key: short\n    site: leeds\n", 2, "write_keys.0.key: String should"),
+        ("wholly_unlike_anything: 1\n", 1, "wholly_unlike_anything: unknown key"),
+    ],
+)
+def test_a_mistake_names_its_line_and_its_fix(
+    tmp_path: Path, text: str, line: int, words: str
+) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert str(caught.value).startswith(f"{path}:{line}: {words}")
+    assert caught.value.exit_code == 2
+
+
+def test_every_mistake_is_told(tmp_path: Path) -> None:
+    path = written(tmp_path, "sitse: []\nbroker:\n  port: x\n")
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert [line.split(":")[1] for line in sorted(str(caught.value).splitlines())] == ["1", "3"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("sites: [", "not YAML"),
+        ("data: 2026-13-45\n", "not YAML: month must be in 1..12"),
+        ("", "holds no settings"),
+        ("- a\n- b\n", "holds no settings"),
+        ("sites: [{id: leeds}, {id: york}, {id: leeds}]", "sites named twice: leeds; rename one"),
+        ("broker: {password: '${NOT_SET_ANYWHERE}'}", "${NOT_SET_ANYWHERE} is not set"),
+    ],
+)
+def test_a_file_that_cannot_be_used_says_why(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(written(tmp_path, text))
+    assert words in str(caught.value)
+    assert "central.yaml" in str(caught.value)
+
+
+def test_no_file_and_no_text(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.yaml: No such file.*; name an existing file"):
+        load(tmp_path / "none.yaml")
+    (tmp_path / "latin.yaml").write_bytes("data: Läden".encode("latin-1"))
+    with pytest.raises(ConfigError, match="save it as UTF-8"):
+        load(tmp_path / "latin.yaml")
+
+
+def test_secrets_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BROKER_PASSWORD", "s3cret")
+    config = load(written(tmp_path, "broker: {username: c, password: 'x-${BROKER_PASSWORD}'}"))
+    assert config.broker.password == "x-s3cret"  # noqa: S105
+
+
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_hours_may_stand_without_quotes(tmp_path: Path, quote: str) -> None:
+    """YAML 1.1 reads 20:00 as the number 1200."""
+    text = f"sites: [{{id: a, hours: {{open: {quote}08:30{quote}, close: {quote}20:00{quote}}}}}]"
+    hours = load(written(tmp_path, text)).site("a").hours
+    assert (hours.open, hours.close) == (time(8, 30), time(20))
+
+
+def test_hours_past_midnight_and_always() -> None:
+    late = Hours(open=time(18), close=time(2))
+    assert [late.contain(time(hour)) for hour in (17, 18, 23, 0, 1, 2)] == [
+        False,
+        True,
+        True,
+        True,
+        True,
+        False,
+    ]
+    assert all(Hours().contain(time(hour)) for hour in range(24))
+
+
+def test_a_site_that_nobody_configured_is_open_in_utc() -> None:
+    config = Config(sites=(Site(id="leeds", name="Leeds", time_zone="Europe/London"),))
+    assert config.site("leeds").title == "Leeds"
+    assert config.site("york").title == "york"
+    assert config.site("york").time_zone == "UTC"
+
+
+@given(st.text(max_size=200) | st.binary(max_size=200).map(lambda raw: raw.decode("latin-1")))
+def test_any_text_loads_or_is_refused_in_words(
+    tmp_path_factory: pytest.TempPathFactory, text: str
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.yaml"
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    with suppress(ConfigError):
+        load(path)

@@ -1,0 +1,150 @@
+"""The two files: one set, one process, and nothing half done."""
+
+import shutil
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from central.store import LockedError, Store, StoreError, transaction, utc
+
+HOLD = """
+import sys, pathlib
+from central.store import Store
+store = Store(pathlib.Path(sys.argv[1]))
+print("open", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_files_of_two_sets_are_refused(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        Store(tmp_path / name).close()
+    shutil.copy(tmp_path / "two" / "central.duckdb", tmp_path / "one" / "central.duckdb")
+    with pytest.raises(StoreError, match="not of one set; restore both from the same backup"):
+        Store(tmp_path / "one")
+
+
+def test_half_a_set_is_refused(tmp_path: Path) -> None:
+    Store(tmp_path).close()
+    (tmp_path / "central.duckdb").unlink()
+    with pytest.raises(StoreError, match="not of one set"):
+        Store(tmp_path)
+
+
+def test_files_of_another_schema_are_refused(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for cursor in (store.floor(), store.central()):
+        cursor.execute("update meta set schema_version = 99")
+    store.close()
+    with pytest.raises(StoreError, match="schema 99, not 1; use the release that wrote them"):
+        Store(tmp_path)
+
+
+def test_files_in_use_are_refused_with_the_fix(tmp_path: Path) -> None:
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "open\n"
+        with pytest.raises(LockedError, match=r"floor\.duckdb: in use by another process; stop it"):
+            Store(tmp_path)
+        holder.communicate("")
+    Store(tmp_path).close()
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "floor.duckdb").write_bytes(b"not a database" * 1000)
+    with pytest.raises(StoreError, match=r"floor\.duckdb: .*restore a backup"):
+        Store(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="choose another `data` folder"):
+        Store(tmp_path / "file" / "data")
+
+
+def test_a_transaction_that_raises_leaves_nothing(store: Store) -> None:
+    row = "insert into progress values ('leeds', 1)"
+
+    def write() -> None:
+        with store.write() as cursor:
+            cursor.execute(row)
+            raise KeyError
+
+    def write_floor() -> None:
+        with transaction(store.floor()) as cursor:
+            cursor.execute("insert into device (site, device) values ('leeds', 'door')")
+            raise KeyError
+
+    for writing in (write, write_floor):
+        with pytest.raises(KeyError):
+            writing()
+    assert store.central().execute("select * from progress").fetchall() == []
+    assert store.floor().execute("select * from device").fetchall() == []
+    with store.write() as cursor:
+        cursor.execute(row)
+    assert store.central().execute("select * from progress").fetchall() == [("leeds", 1)]
+
+
+def test_no_connection_sees_both_files(store: Store) -> None:
+    for cursor, own, other in (
+        (store.floor(), "crossing", "orders"),
+        (store.central(), "orders", "crossing"),
+    ):
+        tables = {name for (name,) in cursor.execute("select name from (show tables)").fetchall()}
+        assert own in tables
+        assert other not in tables
+
+
+def test_readers_and_writers_do_not_meet(store: Store) -> None:
+    """The same rows written over and over while others hold them open in a transaction."""
+    stop, failures = threading.Event(), list[Exception]()
+
+    def read() -> None:
+        cursor = store.central()
+        while not stop.is_set():
+            try:
+                with transaction(cursor):
+                    cursor.execute("select * from progress").fetchall()
+                    cursor.execute("select * from incident").fetchall()
+            except Exception as error:
+                failures.append(error)
+                return
+
+    def write(site: str) -> None:
+        for number in range(40):
+            try:
+                with store.write() as cursor:
+                    cursor.execute("insert or replace into progress values (?, ?)", [site, number])
+                    cursor.execute(
+                        "insert or replace into incident (id, site, sentence) values (?, ?, ?)",
+                        [site, site, str(number)],
+                    )
+            except Exception as error:
+                failures.append(error)
+
+    writers = [threading.Thread(target=write, args=(name,)) for name in ("leeds", "york")]
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for thread in [*writers, *readers]:
+        thread.start()
+    for thread in writers:
+        thread.join()
+    stop.set()
+    for thread in readers:
+        thread.join()
+    assert failures == []
+    found = store.central().execute("select site, processed from progress").fetchall()
+    assert sorted(found) == [("leeds", 39), ("york", 39)]
+
+
+def test_times_are_kept_as_naive_utc(store: Store) -> None:
+    noon = datetime(2026, 7, 1, 12, tzinfo=timezone(timedelta(hours=2)))
+    assert utc(noon) == datetime(2026, 7, 1, 10)
+    row = store.floor().execute("select ?::timestamp", [datetime(2026, 7, 1, tzinfo=UTC)])
+    assert row.fetchone() == (datetime(2026, 7, 1),)
