@@ -27,14 +27,15 @@ create table if not exists ledger (
     primary key (site, device, epoch));
 create table if not exists device (
     site varchar, device varchar, status varchar, status_received timestamp,
-    layout varchar, health varchar, health_received timestamp, unsynced boolean default false,
+    layout varchar, layout_since timestamp, health varchar, health_received timestamp,
+    unsynced boolean default false,
     primary key (site, device));
 create table if not exists line (
     site varchar, line varchar, device varchar, floor varchar, name varchar, role varchar,
-    cameras varchar[], primary key (site, line));
+    cameras varchar[], current boolean, primary key (site, line, device));
 create table if not exists zone (
     site varchar, zone varchar, device varchar, floor varchar, name varchar, role varchar,
-    cameras varchar[], primary key (site, zone));
+    cameras varchar[], current boolean, primary key (site, zone, device));
 create table if not exists quarantine (
     received timestamp, topic varchar, site varchar, device varchar, epoch varchar,
     first bigint, count bigint, reason varchar, raw blob);

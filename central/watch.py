@@ -6,7 +6,7 @@ came late has taught the baseline; only windows that close after that can raise 
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -69,6 +69,7 @@ class Watch:
         )
         self._detector = Detector([])
         self._sites: list[Site] = []
+        self._since: dict[str, int] = {}
         self._interrupted = False
 
     def advance(self, bounds: dict[str, int]) -> Iterator[list[Tick]]:
@@ -82,8 +83,9 @@ class Watch:
             if site not in self._processed:
                 self._processed[site] = self._beginning(site, bound)
             self._processed[site] = max(self._processed[site], bound - HISTORY_WINDOWS)
-        series = self._series(bounds)
-        if series != self._detector.series or self._interrupted:
+        series, relaid = self._series(bounds), self._relaid()
+        if series != self._detector.series or relaid != self._since or self._interrupted:
+            self._since = relaid
             self._replay(series)
         while True:
             due = {
@@ -116,6 +118,18 @@ class Watch:
         ).fetchall()
         known = set(sites)
         return tuple(sorted((site, measure, "") for site, measure in rows if site in known))
+
+    def _relaid(self) -> dict[str, int]:
+        """By site, the window in which a device's layout last changed: footfall begins anew."""
+        rows = (
+            self._store.floor()
+            .execute(
+                "select site, max(layout_since) from device where layout_since is not null"
+                " group by site"
+            )
+            .fetchall()
+        )
+        return {site: windows.key(since.replace(tzinfo=UTC)) for site, since in rows}
 
     def _replay(self, series: tuple[Key, ...]) -> None:
         self._detector = Detector(series)
@@ -232,6 +246,9 @@ class Watch:
             i = place.get((site, measure))
             if i is not None and (imported or not np.isnan(values[window - first, i])):
                 values[window - first, i] = value
+        for site, since in self._since.items():
+            if (site, "footfall") in place:
+                values[: max(0, since + 1 - first), place[site, "footfall"]] = np.nan
         return Values(first, values, tuple(column), coverage)
 
     def _cameras(self) -> list[tuple[str, str, bool]]:
@@ -240,8 +257,9 @@ class Watch:
             self._store.floor()
             .execute(
                 "select site, camera, bool_or(role = 'entrance') from"
-                " (select site, unnest(cameras) as camera, role from line"
-                " union all select site, unnest(cameras), role from zone) group by all"
+                " (select site, unnest(cameras) as camera, role from line where current"
+                " union all select site, unnest(cameras), role from zone where current)"
+                " group by all"
             )
             .fetchall()
         )

@@ -96,6 +96,9 @@ class Intake:
                 self._sort(message, commit)
             try:
                 self._write(commit)
+            except duckdb.OperationalError:
+                # The disk or the memory, not the message: it must come again.
+                raise
             except Exception as error:
                 if len(messages) > 1:
                     return set().union(*(self.take([message]) for message in messages))
@@ -341,17 +344,24 @@ def _write_layout(
     cursor: duckdb.DuckDBPyConnection, device: Device, layout: wire.Layout, commit: _Commit
 ) -> None:
     site, name = device
-    cursor.execute(
-        "insert into device (site, device, layout) values (?, ?, ?)"
-        " on conflict do update set layout = excluded.layout",
-        [site, name, wire.encode(layout).decode()],
-    )
+    known = cursor.execute(
+        "select layout from device where (site, device) = (?, ?) and layout is not null", device
+    ).fetchone()
+    if known is None or _layout.decode(known[0]).config != layout.config:
+        # The first layout is no change: what was imported before it may teach the baseline.
+        cursor.execute(
+            "insert into device (site, device, layout, layout_since) values (?, ?, ?, ?)"
+            " on conflict do update set layout = excluded.layout,"
+            " layout_since = excluded.layout_since",
+            [site, name, wire.encode(layout).decode(), utc(commit.now) if known else None],
+        )
     message = Message(str(wire.Topic(site, name, "layout")), wire.encode(layout))
     for table, places in (("line", layout.lines), ("zone", layout.zones)):
-        cursor.execute(f"delete from {table} where (site, device) = (?, ?)", device)
+        # What is no longer watched keeps its role, for the events that came before.
+        cursor.execute(f"update {table} set current = false where (site, device) = (?, ?)", device)
         for place in places:
             owner = cursor.execute(
-                f"select device from {table} where (site, {table}) = (?, ?)",
+                f"select device from {table} where (site, {table}) = (?, ?) and current",
                 [site, place.id],
             ).fetchone()
             if owner:
@@ -359,4 +369,6 @@ def _write_layout(
                 commit.reject(message, reason)
                 continue
             row = [site, place.id, name, place.floor, place.name, place.role, list(place.cameras)]
-            cursor.execute(f"insert into {table} values (?, ?, ?, ?, ?, ?, ?)", row)
+            cursor.execute(
+                f"insert or replace into {table} values (?, ?, ?, ?, ?, ?, ?, true)", row
+            )

@@ -216,3 +216,39 @@ def test_the_local_clock_decides_on_hours() -> None:
 
 
 LEEDS_NOON = windows.start(FIRST).replace(hour=12)
+
+
+def test_a_new_layout_begins_a_new_baseline_and_raises_nothing(store: Store) -> None:
+    town = Town(store)
+    town.quarter()
+    intake = Intake(store)
+    again = layout({"entrance": "entrance"})
+    intake.take([again])
+    town.quarter()
+    assert expectations(store)[FIRST + 1][0] is not None
+
+    moved = again._replace(payload=again.payload.replace(b'"config":""', b'"config":"new"'))
+    intake.take([moved])
+    since = windows.start(town.window + 1)
+    store.floor().execute("update device set layout_since = ?", [since.replace(tzinfo=None)])
+    changed = [town.quarter(people=0) for _ in range(4)]
+    assert changed == [[], [], [], []]
+    found = expectations(store)
+    first = FIRST + 2
+    assert [found[first + n][0] for n in range(4)] == [None, None, 0.0, 0.0]
+    ticks = list(town.ticks(town.window))
+    assert ticks == []
+    orders = expectations(store, metric="orders")
+    assert all(orders[first + n][1] is not None for n in range(4))
+
+
+def test_a_line_that_is_gone_keeps_what_it_counted(store: Store) -> None:
+    intake = Intake(store)
+    for name in ("entrance", "exit"):
+        intake.take([layout({name: "entrance"})])
+    rows = store.floor().execute("select line, current from line order by line").fetchall()
+    assert rows == [("entrance", False), ("exit", True)]
+    # Another device may take it over now.
+    intake.take([layout({"entrance": "entrance"}, device="door-2")])
+    owners = store.floor().execute("select line, device from line where current order by line")
+    assert owners.fetchall() == [("entrance", "door-2"), ("exit", "door-1")]

@@ -233,7 +233,10 @@ def test_a_line_has_one_owner(store: Store) -> None:
     other = layout({"entrance": "entrance", "yard": "internal"}, ["till"], device="door-2")
     intake.take([mine])
     intake.take([other])
-    owners = "select 'line', line, device from line union select 'zone', zone, device from zone"
+    owners = (
+        "select 'line', line, device from line where current"
+        " union select 'zone', zone, device from zone where current"
+    )
     assert sorted(device.rows(store, owners)) == [
         ("line", "entrance", "door-1"),
         ("line", "yard", "door-2"),
