@@ -33,9 +33,10 @@ class Broker:
 class Publisher:
     """Sends what waits in the outbox until central has it.
 
-    At most `outstanding` batches are on their way at once; they are sent again only after
-    `resend_seconds` without any progress, since a broker may have dropped them. `health` and
-    `gauges` (people per zone) are called from the publisher's thread.
+    At most `outstanding` batches are on their way at once. They are sent again after
+    `resend_seconds` without any progress, since a broker may have dropped them, and a batch that
+    others have overtaken after a tenth of that. `health` and `gauges` (people per zone) are called
+    from the publisher's thread.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class Publisher:
         self._limit = outstanding
         self._resend_seconds, self._health_seconds = resend_seconds, health_seconds
         self._client: mqtt.Client | None = None
-        self._outstanding: set[int] = set()
+        self._outstanding: dict[int, float] = {}
         self._progress = 0.0
         self._health_next = 0.0
         self._shown: dict[str, int] = {}
@@ -159,16 +160,28 @@ class Publisher:
         if self._client is not None:
             self._client.publish(topic, payload, qos=1, retain=retain)
 
-    def _pump(self) -> None:
-        now = time.monotonic()
+    def _forget_what_is_lost(self, now: float) -> None:
+        """Take off the outstanding batches what is acknowledged, and what must be sent again."""
         still = self._outbox.still_waiting(self._outstanding)
-        if len(still) < len(self._outstanding) or not still:
+        acknowledged = [sent for batch, sent in self._outstanding.items() if batch not in still]
+        self._outstanding = {batch: self._outstanding[batch] for batch in sorted(still)}
+        if acknowledged or not still:
             self._progress = now
-        self._outstanding = still
         if now - self._progress > self._resend_seconds:
             log.warning("no acknowledgement for %g s: sending again", self._resend_seconds)
-            self._outstanding = set()
+            self._outstanding.clear()
             self._progress = now
+        # MQTT keeps the order: what was sent before a batch that has arrived, and has not arrived
+        # itself, is lost. Left outstanding it would hold its place for as long as others progress.
+        newest = max(acknowledged, default=0.0)
+        patience = self._resend_seconds / 10
+        for batch, sent in list(self._outstanding.items()):
+            if sent < newest and now - sent > patience:
+                del self._outstanding[batch]
+
+    def _pump(self) -> None:
+        now = time.monotonic()
+        self._forget_what_is_lost(now)
         if self._health_due.is_set() or now >= self._health_next:
             self._health_due.clear()
             self._health_next = now + self._health_seconds
@@ -179,7 +192,7 @@ class Publisher:
             payload = self._outbox.payload(identity)
             if payload is not None:
                 self._send(self._topic("events"), payload)
-                self._outstanding.add(identity)
+                self._outstanding[identity] = now
         for zone, count in self._gauges().items():
             if self._shown.get(zone) != count:
                 gauge = wire.Gauge(wire.VERSION, datetime.now(UTC), count)

@@ -139,6 +139,23 @@ def test_what_is_acknowledged_is_not_sent_again_and_the_rest_is(
     assert publisher.drained(20)
 
 
+def test_a_batch_that_others_overtook_is_sent_again_while_they_progress(
+    listener: Listener, make: Make
+) -> None:
+    _, outbox = make(40, outstanding=4, resend_seconds=30.0)
+    wait_until(lambda: len(listener.batches) == 4, 20, "four batches")
+    # The first three never arrive at central; the fourth does, and so does all that follows.
+    held = 3
+
+    def answered() -> bool:
+        nonlocal held
+        held = max(held, *(batch.first for batch in listener.batches))
+        listener.ack(**{outbox.epoch: ((3, held),)})
+        return [batch.first for batch in listener.batches].count(0) > 1
+
+    wait_until(answered, 20, "the first batch again")
+
+
 def test_only_so_many_batches_are_on_their_way(listener: Listener, make: Make) -> None:
     _, outbox = make(30, outstanding=10)
     wait_until(lambda: len(listener.batches) == 10, 20, "ten batches")
