@@ -5,7 +5,7 @@ import signal
 import socket
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import uvicorn
 
@@ -25,6 +25,7 @@ from central.watch import Watch
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 2.0
+EXPIRE_AFTER = timedelta(hours=1)
 
 
 class PortError(CentralError):
@@ -45,6 +46,7 @@ class Service:
         self.notifier = Notifier(store, config, self.subscriber.publish)
         self.began = datetime.now(UTC)
         self.tick_seconds = 0.0
+        self._rebuilt = self.began
         self._closing = Closing(config, self.intake, self.began)
         self._watch = Watch(store, config)
         self._local = LocalServer(store, config)
@@ -90,12 +92,7 @@ class Service:
         """Bring windows up to date, score those that have closed, judge the scores."""
         now = datetime.now(UTC)
         bounds = self._closing.bounds(self.sites(), now)
-        if self.intake.dirty:
-            self.intake.dirty = False
-            windows.rebuild(self.store, self.config.raw_hours, now)
-        changed = self.online.changed()
-        if changed is not None:
-            windows.rebuild_orders(self.store, changed)
+        self._rebuild(now)
         for ticks in self._watch.advance(bounds):
             for tick in ticks:
                 for incident in self.incidents.judge(tick):
@@ -103,6 +100,24 @@ class Service:
                     self.notifier.add(incident)
             if self._stop.is_set():
                 return  # what is left is scored after the next start
+
+    def _rebuild(self, now: datetime) -> None:
+        # Hourly too, since raw events must go when their time is up, whether others come or not.
+        if self.intake.dirty or now - self._rebuilt > EXPIRE_AFTER:
+            self.intake.dirty = False
+            try:
+                windows.rebuild(self.store, self.config.raw_hours, now)
+            except Exception:
+                self.intake.dirty = True
+                raise
+            self._rebuilt = now
+        changed = self.online.changed()
+        if changed is not None:
+            try:
+                windows.rebuild_orders(self.store, changed)
+            except Exception:
+                self.online.change(changed)
+                raise
 
 
 def listen(host: str, port: int) -> socket.socket:

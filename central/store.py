@@ -16,7 +16,7 @@ import duckdb
 
 from central.config import CentralError
 
-_META = "create table if not exists meta (pair varchar, generation bigint, schema_version integer);"
+_META = "create table if not exists meta (pair varchar, generation bigint, schema_version bigint);"
 _SCHEMA_VERSION = 1
 
 _RAW = "receipt_day date, site varchar, device varchar, epoch varchar, seq bigint"
@@ -72,7 +72,7 @@ create table if not exists incident (
     began bigint, latest bigint, opened timestamp, resolved timestamp, sentence varchar);
 create table if not exists notice (
     incident varchar, receiver varchar, event varchar, sentence varchar, status varchar,
-    attempts integer, next_try timestamp, detail varchar,
+    attempts bigint, next_try timestamp, detail varchar,
     primary key (incident, receiver, event));
 """
 
@@ -92,6 +92,7 @@ class Store:
 
     `floor` and `central` give a cursor of their own to each caller, so that threads do not wait
     for each other's reads; writers of `central` hold `writing` around their transaction.
+    `imports` counts the imports of windows since the start: after one the baseline is learned anew.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -106,6 +107,7 @@ class Store:
             self._floor.close()
             raise
         self.writing = threading.Lock()
+        self.imports = 0
         self._pair(folder)
 
     def floor(self) -> duckdb.DuckDBPyConnection:

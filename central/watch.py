@@ -69,7 +69,7 @@ class Watch:
         )
         self._detector = Detector([])
         self._sites: list[Site] = []
-        self._since: dict[str, int] = {}
+        self._known: tuple[dict[str, int], int] = {}, 0
         self._interrupted = False
 
     def advance(self, bounds: dict[str, int]) -> Iterator[list[Tick]]:
@@ -83,9 +83,10 @@ class Watch:
             if site not in self._processed:
                 self._processed[site] = self._beginning(site, bound)
             self._processed[site] = max(self._processed[site], bound - HISTORY_WINDOWS)
-        series, relaid = self._series(bounds), self._relaid()
-        if series != self._detector.series or relaid != self._since or self._interrupted:
-            self._since = relaid
+        series = self._series(bounds)
+        known = self._relaid(), self._store.imports
+        if series != self._detector.series or known != self._known or self._interrupted:
+            self._known = known
             self._replay(series)
         while True:
             due = {
@@ -246,7 +247,7 @@ class Watch:
             i = place.get((site, measure))
             if i is not None and (imported or not np.isnan(values[window - first, i])):
                 values[window - first, i] = value
-        for site, since in self._since.items():
+        for site, since in self._known[0].items():
             if (site, "footfall") in place:
                 values[: max(0, since + 1 - first), place[site, "footfall"]] = np.nan
         return Values(first, values, tuple(column), coverage)

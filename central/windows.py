@@ -190,6 +190,7 @@ def add_imported(store: Store, name: str, rows: pa.Table) -> int:
     window = pc.divide(seconds, SECONDS)
     kept = rows.select(["site", "measure", "subject", "value"]).append_column("window", window)
     _replace(store, f"import:{name}", kept)
+    store.imports += 1
     return int(kept.num_rows)
 
 

@@ -38,7 +38,7 @@ Random64 = Annotated[
 ]
 Hash = Annotated[str, Meta(max_length=64, description="a hash, in hexadecimal, or empty")]
 Time = Annotated[datetime, Meta(tz=True, description="RFC 3339, UTC")]
-Count = Annotated[int, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 Sequence = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 Seconds = Annotated[float, Meta(ge=0)]
 Cameras = Annotated[tuple[Slug, ...], Meta(min_length=1)]
@@ -72,9 +72,9 @@ class Visit(Struct, tag_field="type", tag="visit", frozen=True):
     entered: Time
     exited: Time
     dwell: Seconds
-    nth: Annotated[int, Meta(ge=1, description="the track's n-th visit to this zone")]
+    nth: Annotated[int, Meta(ge=1, le=2**31 - 1, description="the track's n-th visit here")]
     ended: Ended
-    stitched: Annotated[int, Meta(ge=0, description="gaps bridged within the visit")] = 0
+    stitched: Annotated[int, Meta(ge=0, le=2**31 - 1, description="gaps bridged in it")] = 0
     staff: bool = False
 
 

@@ -37,11 +37,15 @@ class Imported:
     known: int
 
 
-def read(path: Path) -> pa.Table:
-    """A Parquet or CSV file as a table. Raises ImportFileError."""
+def read(path: Path, *, text: bool = False) -> pa.Table:
+    """A Parquet or CSV file as a table; `text` leaves a CSV's values as they are written.
+
+    Raises ImportFileError.
+    """
     if not path.is_file():
         raise ImportFileError(f"{path}: no such file")
-    readers = {".parquet": "read_parquet(?)", ".csv": "read_csv(?)", ".gz": "read_csv(?)"}
+    csv = f"read_csv(?, all_varchar = {text})"
+    readers = {".parquet": "read_parquet(?)", ".csv": csv, ".gz": csv}
     reader = readers.get(path.suffix)
     if reader is None:
         raise ImportFileError(f"{path}: ends in none of {', '.join(readers)}; convert it first")
@@ -79,14 +83,15 @@ def import_orders(
 ) -> Imported:
     """Orders, a line an order or a line an item; lines of one order become one order.
 
-    An order of negative value, or whose id begins with C, is a return. Lines that repeat another
+    An order of negative value is a return. Lines that repeat another
     to the letter are counted, and kept: two of one item may well stand on one receipt. An order
     that is known already (site, channel, id) is left as it is, so that a repeated import adds
     nothing. `shift` is added to every time.
 
     Raises ImportFileError with the columns that are missing, or the value that is none.
     """
-    rows = read(path)
+    # As text: an order's id may begin with zeros.
+    rows = read(path, text=True)
     columns = {
         name: next((alias for alias in aliases if alias in rows.column_names), None)
         for name, aliases in ALIASES.items()
@@ -119,8 +124,10 @@ def _take(
     shift: timedelta,
 ) -> Imported:
     order, time = names["order_id"], names["time"]
-    units = names.get("quantity", "1")
-    value = names.get("value") or f"{names['price']} * {units}"
+    units = f"{names['quantity']}::double" if "quantity" in names else "1.0"
+    value = (
+        f"{names['value']}::double" if "value" in names else f"{names['price']}::double * {units}"
+    )
     with store.write() as cursor:
         cursor.register("lines", rows)
         repeated = _number(
@@ -129,8 +136,8 @@ def _take(
         )
         cursor.execute(
             f"create or replace temp table brought as select {order}::varchar as id,"
-            f' min({time}::timestamp) + to_seconds(?) as "time",'
-            f" sum({value})::double as value, sum({units})::double as units from lines"
+            f" min({time}::timestamptz at time zone 'UTC') + to_seconds(?) as \"time\","
+            f" sum({value}) as value, sum({units}) as units from lines"
             f" where {order} is not null and {time} is not null group by 1",
             [shift.total_seconds()],
         )
@@ -139,14 +146,14 @@ def _take(
         if _number(cursor, unfit):
             raise duckdb.ConversionException("an amount is NaN or infinite")
         orders, returns, known = cursor.execute(
-            "select count(*), count(*) filter (value < 0 or id like 'C%'),"
+            "select count(*), count(*) filter (value < 0),"
             " count(*) filter (exists (select 1 from orders o where o.site = ? and o.channel = ?"
             " and o.order_id = id)) from brought",
             place,
         ).fetchone() or (0, 0, 0)
         cursor.execute(
             'insert or ignore into orders select ?, ?, id, "time", ?, value, units, ?,'
-            " case when value < 0 or id like 'C%' then 'return' else 'sale' end from brought",
+            " case when value < 0 then 'return' else 'sale' end from brought",
             [*place, utc(datetime.now(UTC)), currency],
         )
     return Imported(rows.num_rows, orders - returns, returns, repeated, known)

@@ -110,10 +110,14 @@ class OnlineIntake:
         with self._lock:
             self.stored += fresh
             self.duplicates += not fresh
-            if fresh:
-                window = windows.key(time)
-                self._changed = window if self._changed is None else min(window, self._changed)
+        if fresh:
+            self.change(windows.key(time))
         return fresh
+
+    def change(self, window: int) -> None:
+        """Remember that the orders of a window are not those that were counted."""
+        with self._lock:
+            self._changed = window if self._changed is None else min(window, self._changed)
 
     def changed(self) -> int | None:
         """The first window that has had orders since the last call; None without any."""

@@ -96,10 +96,9 @@ def test_times_are_shifted_and_other_sites_have_orders_of_their_own(
 def test_a_known_order_is_left_as_it_is(store: Store, tmp_path: Path) -> None:
     path = tmp_path / "shop.csv"
     for value in (5, 7):
-        path.write_text(f"id,time,value\nC1,2026-03-02 10:00:00,{value}\n")
+        path.write_text(f"id,time,value\n0012,2026-03-02 10:00:00,{value}\n")
         take(store, path)
-    # By its id a return, whatever its value.
-    assert orders(store) == [("C1", datetime(2026, 3, 2, 10), 5.0, 1.0, "return")]
+    assert orders(store) == [("0012", datetime(2026, 3, 2, 10), 5.0, 1.0, "sale")]
 
 
 def test_times_with_an_offset_are_kept_as_utc(store: Store, tmp_path: Path) -> None:
