@@ -162,7 +162,7 @@ def _open(path: Path, schema: str) -> duckdb.DuckDBPyConnection:
         raise StoreError(f"{path}: {error}; mend its rights, or restore a backup") from error
     except duckdb.Error as error:
         raise StoreError(f"{path}: not a usable database: {error}; restore a backup") from error
-    database.execute("set timezone = 'UTC'")
+    database.execute("set global timezone = 'UTC'")  # of every cursor, too
     database.execute(schema)
     return database
 

@@ -1,10 +1,16 @@
 """What holds for every test."""
 
 import os
+import time
 from collections.abc import Generator
 
 import pytest
 from hypothesis import settings
+
+# A server's own time zone must not matter: the tests, and what they start, run in one that is not
+# UTC.
+os.environ["TZ"] = "America/Lima"
+time.tzset()
 
 # A busy machine is no failure.
 settings.register_profile("patient", deadline=None)
