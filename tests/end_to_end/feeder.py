@@ -56,21 +56,17 @@ def covered(start: datetime) -> list[wire.Event]:
     ]
 
 
-def numbered(state: Path) -> int:
-    """How many events are on disk already."""
+def on_disk(state: Path) -> tuple[int, bool]:
+    """How many events are on disk already, and whether the coverage that comes last is, too."""
     path = state / "outbox.sqlite"
     if not path.exists():
-        return 0
+        return 0, False
     with sqlite3.connect(path) as database:
-        bodies = database.execute("select events from batch").fetchall()
+        batches = database.execute("select events from batch").fetchall()
     database.close()
-    tracks = [
-        int(body["track"], 16)
-        for (events,) in bodies
-        for body in msgspec.json.decode(events)
-        if body["type"] == "crossing"
-    ]
-    return max(tracks, default=-1) + 1
+    bodies = [body for (events,) in batches for body in msgspec.json.decode(events)]
+    tracks = [int(body["track"], 16) for body in bodies if body["type"] == "crossing"]
+    return max(tracks, default=-1) + 1, any(body["type"] == "coverage" for body in bodies)
 
 
 def main() -> None:
@@ -86,9 +82,9 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     start = options.start or now - timedelta(hours=1)
-    done = numbered(options.state)
+    done, seen = on_disk(options.state)
     outbox = Outbox(options.state, SITE, DEVICE)
-    through = start
+    through = start + timedelta(hours=1) if seen else start
 
     def health() -> wire.Health:
         camera = wire.CameraHealth(through, "ok", 0, 10.0, 0)
