@@ -13,6 +13,7 @@ import paho.mqtt.client as mqtt
 
 from edge import wire
 from edge.outbox import Outbox
+from edge.wire.session import connect
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +128,7 @@ class Publisher:
             self._client.loop_stop()
             self._client = None
         name = f"passerby-{self._site}-{self._device}"
-        self._client = wire.connect(self._broker.host, self._broker.port, name, self._prepare)
+        self._client = connect(self._broker.host, self._broker.port, name, self._prepare)
         self._outstanding.clear()
         self._shown.clear()
         self._send(self._topic("status"), wire.encode(self._status), retain=True)

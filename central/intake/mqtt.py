@@ -14,6 +14,7 @@ import paho.mqtt.client as mqtt
 from central.config import Broker
 from central.intake.events import Intake, Message
 from edge import wire
+from edge.wire.session import connect
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ class Subscriber:
     def _connect(self) -> None:
         self._hang_up()
         name = f"passerby-central-{time.time_ns():x}"
-        self._client = wire.connect(self._broker.host, self._broker.port, name, self._prepare)
+        self._client = connect(self._broker.host, self._broker.port, name, self._prepare)
         log.info("connected to the broker at %s:%d", self._broker.host, self._broker.port)
         for device in list(self._intake.health):
             self._acknowledge(*device)

@@ -16,6 +16,7 @@ from deploy.demo import broker
 from edge import wire
 from edge.outbox import Outbox
 from edge.publisher import Broker, Publisher
+from edge.wire.session import connect
 from tests.end_to_end.processes import wait_until
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -176,11 +177,11 @@ def test_a_stop_says_offline(listener: Listener, make: Make, port: int) -> None:
 def test_a_port_where_nobody_listens_is_said(tmp_path: Path) -> None:
     port = broker.free_port()
     with pytest.raises(ConnectionError, match=str(port)):
-        wire.connect("127.0.0.1", port, "test", lambda client: None)
+        connect("127.0.0.1", port, "test", lambda client: None)
 
 
 def test_a_server_that_never_answers_is_given_up_after_both_versions() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         with pytest.raises(ConnectionError, match="no CONNACK"):
-            wire.connect("127.0.0.1", port, "test", lambda client: None, patience=0.2)
+            connect("127.0.0.1", port, "test", lambda client: None, patience=0.2)

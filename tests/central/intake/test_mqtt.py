@@ -13,6 +13,7 @@ from central.intake.mqtt import Subscriber
 from central.store import Store
 from deploy.demo import broker
 from edge import wire
+from edge.wire.session import connect
 from tests.central import device
 from tests.central.device import DEVICE, EPOCH, MONDAY, SITE, batch, event, health
 from tests.end_to_end.processes import wait_until
@@ -42,7 +43,7 @@ class Wire:
             )
 
         self.hang_up()
-        self._client = wire.connect("127.0.0.1", self.port, "device", prepare)
+        self._client = connect("127.0.0.1", self.port, "device", prepare)
 
     def send(self, message: tuple[str, bytes]) -> None:
         assert self._client is not None
