@@ -43,7 +43,7 @@ $(VENV)/demo: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/dev: pyproject.toml constraints.txt
-	@echo "Setting up $(VENV) for the tests: about 300 MB to fetch, 1.2 GB on disk, two minutes or so."
+	@echo "Setting up $(VENV) for the tests: about 230 MB to fetch, 1.3 GB on disk, two minutes or so."
 	@deploy/setup $(PYTHON) $(VENV) "dev"
 	@deploy/system mosquitto chromium
 	@touch $@ $(VENV)/demo

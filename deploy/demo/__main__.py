@@ -260,8 +260,10 @@ def start_live_shop(
     cameras, no_video = live_cameras(shared)
     model, no_model = live_model(shared)
     if no_video or no_model:
-        say(f"No live shop: {no_video or no_model}. The eleven generated shops run alone; add a")
-        say("camera with `make demo VIDEO=0 MODEL=detector.onnx` (0 is the webcam).")
+        say(
+            f"No live shop: {no_video or no_model}. Eleven generated shops run alone; add a camera"
+            " with `make demo VIDEO=0 MODEL=detector.onnx` (0 is the webcam)."
+        )
         return None, ""
     settings = {
         "site": LIVE,
