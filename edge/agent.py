@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edge import __version__, wire
-from edge.camera import Frame, frame_rate, watch
+from edge.camera import LIVE_FPS, Frame, frame_rate, watch
 from edge.config import AgentConfig, CameraConfig, CameraError, config_hash, layout
 from edge.detector import Detector
-from edge.outbox import Outbox
+from edge.outbox import Outbox, OutboxError
 from edge.pipeline import CameraPipeline
 from edge.privacy import Gate
 from edge.publisher import Broker, Publisher
@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 Look = Callable[[str, npt.NDArray[np.uint8], CameraPipeline], None]
 FLUSH_SECONDS = 1.0
+MAX_PENDING = 50_000
+"""Events kept in memory while the disk takes none; beyond that the oldest go, and are counted."""
 _TIME_ERROR = 5
 
 
@@ -111,10 +113,14 @@ def run(config: AgentConfig, stop: threading.Event, look: Look | None = None) ->
     settings = config_hash(config)
     watches = []
     for camera in config.cameras:
-        fps = frame_rate(camera)
+        try:
+            fps = frame_rate(camera)
+        except CameraError:
+            fps = LIVE_FPS  # its own thread says what is wrong, and the others go on
         gate = Gate(config.step(camera), config.time_step)
         watches.append(Watch(camera, CameraPipeline(camera, detector, gate, fps), fps))
-    lost = 0
+    lost = dropped = 0
+    pending: list[wire.Event] = []
 
     def health() -> wire.Health:
         return wire.Health(
@@ -124,16 +130,27 @@ def run(config: AgentConfig, stop: threading.Event, look: Look | None = None) ->
             cameras={watch.camera.id: watch.health() for watch in watches},
             clock=clock_state(),
             version=__version__,
-            lost=lost,
+            lost=lost + dropped,
         )
 
     def flush() -> None:
+        nonlocal lost, dropped
         taken = [watch.take() for watch in watches]
-        events = [event for batch, _ in taken for event in batch]
-        if events:
-            outbox.append(events, config=settings, model=detector.model_hash, clock=clock_state())
-        for watched, (_, through) in zip(watches, taken, strict=True):
-            watched.numbered = through
+        pending.extend(event for batch, _ in taken for event in batch)
+        excess = max(0, len(pending) - MAX_PENDING)
+        del pending[:excess]
+        dropped += excess
+        try:
+            if pending:
+                clock, model = clock_state(), detector.model_hash
+                outbox.append(pending, config=settings, model=model, clock=clock)
+                pending.clear()
+            lost = outbox.prune()
+        except OutboxError as error:
+            log.error("%d events wait in memory, %d are lost: %s", len(pending), dropped, error)
+        if not pending:
+            for watched, (_, through) in zip(watches, taken, strict=True):
+                watched.numbered = through
 
     publisher = Publisher(
         _broker(config),
@@ -162,7 +179,6 @@ def run(config: AgentConfig, stop: threading.Event, look: Look | None = None) ->
     states: list[wire.Cause] = []
     while not stop.wait(FLUSH_SECONDS):
         flush()
-        lost = outbox.prune()
         now = [watched.health().state for watched in watches]
         if now != states:
             states = now

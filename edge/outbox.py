@@ -7,7 +7,8 @@ has a sequence number from that moment on, and never before.
 import secrets
 import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -63,7 +64,7 @@ class Outbox:
         self._next = 0
         self._known: dict[str, Intervals] = {}
         self._lock = threading.Lock()
-        path = folder / "outbox.sqlite"
+        self._path = path = folder / "outbox.sqlite"
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, timeout=2, check_same_thread=False)
@@ -77,23 +78,36 @@ class Outbox:
                 fix = "check that the `state` folder exists, is writable and has room"
             raise OutboxError(f"{path}: {error}; {fix}") from error
 
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """One transaction; a disk that takes nothing is told as what it is."""
+        with self._lock:
+            try:
+                with self._db:
+                    yield
+            except sqlite3.Error as error:
+                raise OutboxError(f"{self._path}: {error}; make room on the disk") from error
+
     def append(
         self, events: Iterable[wire.Event], *, config: str, model: str, clock: wire.Clock
     ) -> None:
-        """Number the events and keep them, in batches no larger than the contract allows."""
+        """Number the events and keep them, in batches no larger than the contract allows.
+
+        Raises OutboxError where the disk does not take them; none of them has a number then.
+        """
         rows: list[tuple[str, int, int, str, str, str, bytes]] = []
-        with self._lock:
+        with self._writing():
             first = self._next
             for bodies in _fill([wire.encode(event) for event in events]):
                 body = b"[" + b",".join(bodies) + b"]"
                 rows.append((self.epoch, first, len(bodies), config, model, clock, body))
                 first += len(bodies)
-            with self._db:
-                self._db.executemany(
-                    "insert into batch (epoch, first, count, config, model, clock, events)"
-                    " values (?, ?, ?, ?, ?, ?, ?)",
-                    rows,
-                )
+            self._db.executemany(
+                "insert into batch (epoch, first, count, config, model, clock, events)"
+                " values (?, ?, ?, ?, ?, ?, ?)",
+                rows,
+            )
+            self._db.commit()
             self._next = first
 
     def waiting(self, limit: int) -> list[int]:
@@ -137,7 +151,7 @@ class Outbox:
         again. An epoch that is not named is one of which central holds nothing.
         """
         now = datetime.now(UTC).timestamp()
-        with self._lock, self._db:
+        with self._writing():
             for (epoch,) in self._db.execute("select distinct epoch from batch").fetchall():
                 held = ack.epochs.get(epoch, ())
                 self._db.executemany(
@@ -170,7 +184,7 @@ class Outbox:
         first, then the oldest that wait; their sequence numbers stay a gap that central sees.
         """
         horizon = datetime.now(UTC).timestamp() - self._keep_seconds
-        with self._lock, self._db:
+        with self._writing():
             self._db.execute("delete from batch where acknowledged < ?", (horizon,))
             while (excess := self._bytes() - self._max_bytes) > 0:
                 dropped = 0

@@ -12,7 +12,7 @@ import msgspec
 import paho.mqtt.client as mqtt
 
 from edge import wire
-from edge.outbox import Outbox
+from edge.outbox import Outbox, OutboxError
 from edge.wire.session import connect
 
 log = logging.getLogger(__name__)
@@ -120,7 +120,12 @@ class Publisher:
                     self._stop.wait(pause * random.uniform(0.5, 1.5))
                     pause = min(pause * 2, 30.0)
                     continue
-            self._pump()
+            try:
+                self._pump()
+            except Exception:
+                # Whatever it was: a device that no longer publishes, and runs on, is worse.
+                log.exception("nothing was published this time; trying again")
+                self._stop.wait(5.0)
             self._stop.wait(0.1)
 
     def _connect(self) -> None:
@@ -155,7 +160,10 @@ class Publisher:
         except msgspec.MsgspecError as error:
             log.warning("an acknowledgement that cannot be read is ignored: %s", error)
             return
-        self._outbox.acknowledge(ack)
+        try:
+            self._outbox.acknowledge(ack)
+        except OutboxError as error:
+            log.error("an acknowledgement is not kept, and will come again: %s", error)
 
     def _send(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         if self._client is not None:

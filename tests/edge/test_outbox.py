@@ -165,3 +165,17 @@ def test_the_disk_has_it_when_append_returns(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "outbox.sqlite") as database:
         assert database.execute("select sum(count) from batch").fetchone() == (1,)
     database.close()
+
+
+def test_a_full_disk_takes_nothing_and_later_everything(tmp_path: Path) -> None:
+    box = outbox(tmp_path)
+    pages = box._db.execute("pragma page_count").fetchone()[0]
+    box._db.execute(f"pragma max_page_count = {pages}")
+    events: list[wire.Event] = [crossing(n) for n in range(3000)]
+    with pytest.raises(OutboxError, match="full; make room"):
+        fill(box, events)
+    assert box.epochs() == {box.epoch: 0}
+    assert box.waiting(10) == []
+    box._db.execute("pragma max_page_count = 100000")
+    fill(box, events)
+    assert [event for batch in batches(box) for event in batch.events] == events

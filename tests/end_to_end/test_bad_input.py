@@ -175,7 +175,7 @@ def test_a_camera_that_is_not_there_leaves_the_others_going(stack: Stack, tmp_pa
         "state": str(tmp_path / "state"),
         "health_every_seconds": 1,
         "cameras": [
-            {"id": "gone", "source": str(tmp_path / "none.mp4"), "fps": 10},
+            {"id": "gone", "source": str(tmp_path / "none.mp4")},
             {"id": "aisle", "source": str(GIF), "loop": True},
         ],
     }
