@@ -15,7 +15,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -33,6 +33,8 @@ from edge import floor, wire, yaml_model
 from edge.yaml_model import wrong as _wrong
 
 Point = tuple[float, float]
+Provider = Literal["tensorrt", "cuda", "coreml", "openvino", "cpu"]
+"""Our names for ONNX Runtime's execution providers."""
 
 
 class EdgeError(Exception):
@@ -164,8 +166,8 @@ def _no_twice(what: str, ids: Iterable[str]) -> None:
 class CameraConfig(_Model):
     """One camera: where its frames come from and what is watched on its floor.
 
-    `source` is a file, an rtsp:// or http:// address, or a number for a USB camera. `loop`
-    begins a file again at its end. `fps` overrides what a file says of itself, and is how many
+    `source` is a file, an rtsp:// or http:// address, a number for a USB camera, or a rendered
+    store (sim://, see `edge.simulator`). `loop` begins a file again at its end. `fps` overrides what a file says of itself, and is how many
     frames a second are taken from a live camera (10 unless told).
     """
 
@@ -256,13 +258,16 @@ class AgentConfig(_Model):
     """One device: its cameras, its broker, and how it keeps and coarsens what it sends.
 
     Positions are published in steps of `position_step` metres, or `fraction_step` of the picture
-    where a camera has no homography; times in steps of `time_step` seconds.
+    where a camera has no homography; times in steps of `time_step` seconds. `providers` are the
+    execution providers that may run the model, the preferred one first; all that are installed
+    unless told.
     """
 
     site: Slug
     device: Annotated[Slug, AfterValidator(_no_central)]
     name: str
     model: ExpandedPath
+    providers: tuple[Provider, ...] = ()
     broker: BrokerConfig
     state: ExpandedPath
     floors: tuple[FloorConfig, ...] = ()
