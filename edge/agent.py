@@ -12,9 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from edge import __version__, wire
+from edge.arrangement import arrange
 from edge.camera import LIVE_FPS, Frame, frame_rate, watch
-from edge.config import AgentConfig, CameraConfig, CameraError, config_hash, layout
-from edge.detector import Detector
+from edge.config import (
+    AgentConfig,
+    CameraConfig,
+    CameraError,
+    EdgeError,
+    config_hash,
+    layout,
+)
 from edge.outbox import Outbox, OutboxError
 from edge.pipeline import CameraPipeline
 from edge.privacy import Gate
@@ -54,7 +61,7 @@ class Watch:
                     if look:
                         look(self.camera.id, signal.image, self.pipeline)
             self._keep(self.pipeline.close(end))
-        except CameraError as error:
+        except EdgeError as error:
             log.error("camera %s is off: %s; the other cameras go on", self.camera.id, error)
             self._stay_lost(stop)
         except Exception:
@@ -102,7 +109,7 @@ def run(config: AgentConfig, stop: threading.Event, look: Look | None = None) ->
 
     Raises EdgeError where the model or the outbox cannot be used.
     """
-    detector = Detector(config.model)
+    detector, _ = arrange(config.model, config.state, len(config.cameras), config.providers)
     outbox = Outbox(
         config.state,
         config.site,
