@@ -4,10 +4,12 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+EXPORTER := .venv-models
+PEERS := .venv-peers
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 JOBS ?= 2
 
-.PHONY: help demo test lint soak contract picture clean
+.PHONY: help demo test lint soak contract picture peers clean
 
 help:
 	@echo "make demo          see it work: cameras, twelve shops, a web shop (FOR=40: forty seconds)"
@@ -15,11 +17,12 @@ help:
 	@echo "make test          set up, lint, type-check and test everything"
 	@echo "make soak          the long repeats of the kill tests (ROUNDS=20)"
 	@echo "make picture       make the README's picture again"
+	@echo "make peers         what the benchmarks compare with, in $(PEERS) (3.3 GB to fetch)"
 
 demo: $(VENV)/demo
 	@FOR="$(FOR)" VIDEO="$(VIDEO)" MODEL="$(MODEL)" $(BIN)/python -m deploy.demo
 
-test: $(VENV)/dev lint
+test: $(VENV)/dev $(EXPORTER)/made lint
 	@$(BIN)/python -m pytest -n $(JOBS)
 
 lint: $(VENV)/dev
@@ -39,14 +42,35 @@ picture: $(VENV)/dev
 
 $(VENV)/demo: pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) for the demo: about 150 MB to fetch, 1.1 GB on disk, a minute or two."
-	@deploy/setup $(PYTHON) $(VENV) "edge,central" amqtt
+	@deploy/setup $(PYTHON) $(VENV) -c constraints.txt -e ".[edge,central]" amqtt
 	@touch $@
 
 $(VENV)/dev: pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) for the tests: about 230 MB to fetch, 1.3 GB on disk, two minutes or so."
-	@deploy/setup $(PYTHON) $(VENV) "dev"
+	@deploy/setup $(PYTHON) $(VENV) -c constraints.txt -e ".[dev]"
 	@deploy/system mosquitto chromium
 	@touch $@ $(VENV)/demo
 
+peers: $(PEERS)/made
+
+# Ultralytics reads torchvision's version and imports nothing of it to export; by its own wish it
+# would bring opencv-python, which needs a desktop's libraries, and much more.
+$(EXPORTER)/made: Makefile constraints.txt
+	@echo "Setting up $(EXPORTER) for the export test: torch and what it needs, half a minute or so:"
+	@echo "340 MB to fetch and 1.3 GB on disk where pip finds torch for CPU alone, else several GB."
+	@deploy/setup $(PYTHON) $(EXPORTER) -c constraints.txt msgspec numpy onnx onnxruntime \
+		opencv-python-headless pillow pydantic pyyaml torch
+	@deploy/setup $(PYTHON) $(EXPORTER) -c constraints.txt --no-deps torchvision ultralytics
+	@touch $@
+
+$(PEERS)/made: Makefile
+	@echo "Setting up $(PEERS): 3.3 GB to fetch, 6.7 GB on disk, a few minutes."
+	@deploy/setup $(PYTHON) $(PEERS) torch==2.14.1 torchvision==0.29.1 ultralytics==8.4.190 \
+		trackers==2.6.1 supervision==0.31.2 river==0.26.1 stumpy==1.14.1 \
+		lapx==0.11.1 onnx==1.23.2 onnxruntime==1.32.0
+	@$(PEERS)/bin/python -c "import cv2, lap, onnxruntime, river, stumpy, supervision, \
+		torchvision, trackers, ultralytics"
+	@touch $@
+
 clean:
-	rm -rf $(VENV) .demo
+	rm -rf $(VENV) $(EXPORTER) $(PEERS) .demo
