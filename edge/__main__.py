@@ -12,6 +12,9 @@ from pathlib import Path
 from edge import __version__, agent, contract
 from edge.config import EdgeError, load_agent, load_camera
 from edge.replay import replay
+from edge.simulator import parse
+from edge.simulator.export import export
+from edge.simulator.scene import READERS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     add_run(commands.add_parser)
     add_replay(commands.add_parser)
+    add_simulate(commands.add_parser)
     add_contract(commands.add_parser)
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
@@ -93,7 +97,7 @@ def add_replay(add: Add) -> None:
         epilog="example: passerby-edge replay aisle.mp4 --config aisle.yaml "
         "--model deimv2_atto_320.onnx --out events.jsonl --tracks tracks.txt",
     )
-    command.add_argument("video", type=Path, metavar="VIDEO", help="a video file")
+    command.add_argument("video", metavar="VIDEO", help="a video file, or sim://NAME (simulate)")
     command.add_argument(
         "--config", type=Path, required=True, metavar="FILE", help="the camera's YAML file"
     )
@@ -134,6 +138,32 @@ def _replay(options: argparse.Namespace) -> int:
         f"{summary.frames / max(summary.seconds, 1e-9):.1f} frames/s",
         file=sys.stderr,
     )
+    return 0
+
+
+def add_simulate(add: Add) -> None:
+    """`simulate`: a rendered store's truth, and its camera's configuration."""
+    command = add(
+        "simulate",
+        help="write what really happens in a rendered store",
+        description="Write a rendered store's truth, which no footage has: boxes, tracks on the "
+        "floor, crossings, visits, queues and sales; and camera.yaml, with which `replay` runs "
+        "the same store through the agent's rooms.",
+        epilog="example: passerby-edge simulate 'sim://supermarket?seed=7&people=40&minutes=10' "
+        "--out supermarket --video",
+    )
+    command.add_argument(
+        "source", metavar="SOURCE", help=f"sim://NAME?KEY=VALUE&...; keys: {', '.join(READERS)}"
+    )
+    command.add_argument(
+        "--out", type=Path, required=True, metavar="FOLDER", help="where the files go"
+    )
+    command.add_argument("--video", action="store_true", help="draw it too, as video.mp4")
+    command.set_defaults(run=_simulate)
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    export(parse(options.source), options.out, video=options.video)
     return 0
 
 

@@ -1,6 +1,7 @@
 """Frames: from a file as fast as they are read, from a file in real time, or from a live camera.
 
-`read` serves replay, `watch` the agent. A source that ends or is stopped ends the iteration.
+`read` serves replay, `watch` the agent. A source that ends or is stopped ends the iteration. A
+rendered store, sim://NAME, is read like a file; see `edge.simulator`.
 """
 
 import logging
@@ -17,6 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edge import simulator
 from edge.config import CameraConfig, CameraError
 from edge.wire import Cause
 
@@ -67,15 +69,19 @@ def frame_rate(camera: CameraConfig) -> float:
     """
     if camera.fps is not None:
         return camera.fps
-    return LIVE_FPS if _is_live(camera.source) else file_rate(Path(camera.source))
+    return LIVE_FPS if _is_live(camera.source) else file_rate(camera.source)
 
 
-def file_rate(path: Path) -> float:
-    """Frames a second that a video file says it has.
+def file_rate(source: str | Path) -> float:
+    """Frames a second that a video file or a rendered store says it has.
 
     Raises:
-        CameraError: it cannot be opened or does not say.
+        CameraError: a file that cannot be opened or does not say.
+        ConfigError: a rendered store that there is not.
     """
+    if _is_rendered(source):
+        return simulator.parse(str(source)).fps
+    path = Path(source)
     capture = _open_file(path)
     fps = capture.get(cv2.CAP_PROP_FPS)
     capture.release()
@@ -87,28 +93,38 @@ def file_rate(path: Path) -> float:
     return fps
 
 
-def read(path: Path, start: datetime, fps: float | None = None) -> Iterator[Frame]:
-    """Every frame of a file; frame n is dated start + n / fps, whatever the clock says.
+def read(source: str | Path, start: datetime, fps: float | None = None) -> Iterator[Frame]:
+    """Every frame of a file or a rendered store; frame n is dated start + n / fps.
 
     Raises:
         CameraError: no file, no video, or, after its last frame, fewer frames than it announces.
+        ConfigError: a rendered store that there is not.
     """
-    fps = fps or file_rate(path)
+    fps = fps or file_rate(source)
+    if _is_rendered(source):
+        pictures = simulator.pictures(simulator.parse(str(source)))
+    else:
+        pictures = _decoded(Path(source))
+    for index, image in enumerate(pictures):
+        yield Frame(index, start + timedelta(seconds=index / fps), image)
+
+
+def _decoded(path: Path) -> Iterator[npt.NDArray[np.uint8]]:
     capture = _open_file(path)
     announced = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-    index = 0
+    count = 0
     try:
         while True:
             there, image = capture.read()
             if not there:
                 break
-            yield Frame(index, start + timedelta(seconds=index / fps), _pixels(image))
-            index += 1
+            yield _pixels(image)
+            count += 1
     finally:
         capture.release()
-    if index == 0 or index < announced - SLACK_FRAMES:
+    if count == 0 or count < announced - SLACK_FRAMES:
         raise CameraError(
-            f"{path}: only {index} of {announced:.0f} frames can be read; "
+            f"{path}: only {count} of {announced:.0f} frames can be read; "
             "the file is cut off or damaged, copy it again"
         )
 
@@ -121,6 +137,7 @@ def watch(camera: CameraConfig, stop: threading.Event) -> Iterator[Signal]:
 
     Raises:
         CameraError: a file that cannot be read. A live camera is never given up.
+        ConfigError: a rendered store that there is not.
     """
     return _live(camera, stop) if _is_live(camera.source) else _paced(camera, stop)
 
@@ -131,7 +148,7 @@ def _paced(camera: CameraConfig, stop: threading.Event) -> Iterator[Signal]:
     begin, origin = datetime.now(UTC).replace(microsecond=0), time.monotonic()
     while True:
         frame = None
-        for frame in read(Path(camera.source), begin, fps):
+        for frame in read(camera.source, begin, fps):
             due = origin + (frame.time - begin).total_seconds()
             if stop.wait(max(due - time.monotonic(), 0.0)):
                 return
@@ -213,7 +230,11 @@ def _fill(source: str, latest: _Latest, ended: threading.Event) -> None:
 
 
 def _is_live(source: str) -> bool:
-    return "://" in source or source.isdecimal()
+    return source.isdecimal() or ("://" in source and not _is_rendered(source))
+
+
+def _is_rendered(source: str | Path) -> bool:
+    return str(source).startswith(simulator.SCHEME)
 
 
 def _open_file(path: Path) -> cv2.VideoCapture:

@@ -167,8 +167,9 @@ class CameraConfig(_Model):
     """One camera: where its frames come from and what is watched on its floor.
 
     `source` is a file, an rtsp:// or http:// address, a number for a USB camera, or a rendered
-    store (sim://, see `edge.simulator`). `loop` begins a file again at its end. `fps` overrides what a file says of itself, and is how many
-    frames a second are taken from a live camera (10 unless told).
+    store (sim://, see `edge.simulator`). `loop` begins a file again at its end. `fps` overrides
+    what a file says of itself, and is how many frames a second are taken from a live camera (10
+    unless told).
     """
 
     id: Slug

@@ -30,7 +30,7 @@ class Summary:
 
 
 def replay(
-    video: Path,
+    video: str | Path,
     camera: CameraConfig,
     model: Path,
     *,
@@ -39,7 +39,7 @@ def replay(
     out: Path,
     tracks: Path | None = None,
 ) -> Summary:
-    """Write the events of a video, a line of JSON each in the order of their emission.
+    """Write the events of a video or rendered store, a line of JSON each as they are emitted.
 
     The same arguments write the same bytes. `tracks`, if given, gets the tracks too, in the
     MOTChallenge format: frame (from 1), id, left, top, width, height, score, -1, -1, -1. The

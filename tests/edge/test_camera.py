@@ -3,6 +3,7 @@
 import itertools
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import numpy as np
 import pytest
 
 from edge import camera as module
+from edge import simulator
 from edge.camera import Frame, Lost, Restarted, file_rate, frame_rate, read, watch
-from edge.config import CameraConfig, CameraError
+from edge.config import CameraConfig, CameraError, ConfigError
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -183,3 +185,49 @@ def test_a_live_camera_that_goes_and_comes_back(monkeypatch: pytest.MonkeyPatch)
     assert kinds[0] is Frame
     assert Lost in kinds
     assert kinds[-1] is Frame
+
+
+SCENE = "sim://boutique?people=3&minutes=0.01&fps=20&size=160x90"
+
+
+def test_a_rendered_store_is_read_like_a_file() -> None:
+    frames = list(read(SCENE, START))
+    assert [frame.index for frame in frames] == list(range(12))
+    assert [frame.time - START for frame in frames] == [
+        timedelta(seconds=n / 20) for n in range(12)
+    ]
+    drawn = simulator.pictures(simulator.parse(SCENE))
+    for frame, picture in zip(frames, drawn, strict=True):
+        np.testing.assert_array_equal(frame.image, picture)
+    assert [frame.time - START for frame in read(SCENE, START, fps=4)][2] == timedelta(seconds=0.5)
+
+
+def test_a_rendered_store_has_a_rate() -> None:
+    assert file_rate(SCENE) == 20
+    assert frame_rate(camera(SCENE)) == 20
+    assert frame_rate(camera(SCENE, fps=5)) == 5
+
+
+def test_a_watched_rendered_store_comes_in_real_time_and_loops() -> None:
+    began = time.monotonic()
+    signals = list(watch(camera(SCENE), threading.Event()))
+    assert [type(signal) for signal in signals] == [Frame] * 12
+    assert time.monotonic() - began > 11 / 20
+    kinds = []
+    for signal in watch(camera(SCENE, loop=True), threading.Event()):
+        kinds.append(type(signal))
+        if len(kinds) == 20:
+            break
+    assert kinds.index(Restarted) == 12
+    assert kinds.count(Frame) == 19
+
+
+@pytest.mark.parametrize("use", [file_rate, lambda source: next(read(source, START))])
+def test_a_rendered_store_that_there_is_not_is_refused(use: Callable[[str], object]) -> None:
+    with pytest.raises(ConfigError, match='no rendered store "kiosk"'):
+        use("sim://kiosk")
+
+
+def test_a_wrong_scene_is_not_waited_for() -> None:
+    with pytest.raises(ConfigError, match="people=0"):
+        list(watch(camera("sim://boutique?people=0"), threading.Event()))
