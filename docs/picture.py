@@ -1,6 +1,6 @@
-"""`make picture`: docs/demo.webp, a moving picture of the demo with the CC BY clip alone.
+"""`make picture`: docs/demo.webp, a moving picture of the demo with its rendered shop.
 
-The demo runs as `make demo` runs it, with the crockery aisle as its one camera; Chromium takes a
+The demo runs as `make demo` runs it where there is nothing but this repository; Chromium takes a
 picture of its page again and again, from before the incidents until after them.
 """
 
@@ -21,7 +21,7 @@ Shot = tuple[cv2.typing.MatLike, int]
 """A picture (HEIGHT, WIDTH, 3), BGR, and for how many milliseconds it is shown."""
 
 TARGET = Path(__file__).with_name("demo.webp")
-CAMERA = "deploy/demo/store-aisle.yaml"
+NOWHERE = "/nonexistent"
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
 SIZE: ViewportSize = {"width": 1200, "height": 1150}
@@ -93,7 +93,8 @@ def main() -> int:
         return 1
     demo = subprocess.Popen(
         [sys.executable, "-m", "deploy.demo"],
-        env=os.environ | {"VIDEO": CAMERA, "FOR": "", "PYTHONUNBUFFERED": "1"},
+        env=os.environ
+        | {"PASSERBY_SHARED": NOWHERE, "VIDEO": "", "FOR": "", "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,

@@ -23,7 +23,8 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class Model(BaseModel):
     """A detector: what its file is, where it comes from, and how well it did on our machine.
 
-    `input` is width x height in pixels; `sha256` and `bytes` are of the file that was tested;
+    `input` is width x height in pixels; `source` is a project's page, or what made the file here;
+    `sha256` and `bytes` are of the file that was tested;
     `get` says how to come by it where no address gives that very file. Figures are absent until
     `passerby-models bench` has given them: AP at IoU 0.5 of people on 128 pictures of COCO's
     val2017, on a sample of PETS09-S2L1 and on its 795 frames, and milliseconds a frame with one
@@ -37,7 +38,7 @@ class Model(BaseModel):
     input: Annotated[str, Field(pattern=r"^[1-9]\d*x[1-9]\d*$")]
     classes: Annotated[int, Field(gt=0)]
     licence: Literal["Apache-2.0", "MIT", "BSD-3-Clause", "BSD-2-Clause", "AGPL-3.0-only"]
-    source: Address
+    source: Annotated[str, Field(pattern=r"^(https?://\S+|models/\w+\.py)$")]
     download: Address | None = None
     get: str = ""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

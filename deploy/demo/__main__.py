@@ -1,8 +1,8 @@
 """The demo: a broker, central, one live shop and eleven generated ones, with one command.
 
-`make demo` runs it. Settings come from the environment: FOR (seconds, else until Ctrl-C), VIDEO,
-MODEL, PASSERBY_SHARED; BIND is the address to listen on, 127.0.0.1 unless a container needs
-another.
+`make demo` runs it. The live shop is rendered where there is no footage. Settings come from the
+environment: FOR (seconds, else until Ctrl-C), VIDEO, MODEL, PASSERBY_SHARED; BIND is the address to
+listen on, 127.0.0.1 unless a container needs another.
 """
 
 import json
@@ -28,6 +28,8 @@ import pyarrow.parquet as pq
 import yaml
 
 from deploy.demo import broker, feed, generator
+from edge import simulator
+from edge.config import EdgeError
 from edge.publisher import Broker
 
 HERE = Path(__file__).parent
@@ -36,6 +38,8 @@ LIVE, WEB = "live", "web"
 CONSOLE_PORT, LIVE_PORT = 8080, 8081
 MODELS = ("deimv2_atto_320.onnx", "yolox_nano_416.onnx")
 CAMERAS = ("supermarket", "store-aisle", "pets")
+RENDERED = "sim://supermarket?seed=7&people=30&minutes=1440"
+RENDERED_MODEL = HERE.parents[1] / "models" / "demo.onnx"
 PYTHON = sys.executable
 REQUIRED = ("visits", "events_stored", "orders", "points", "incidents", "notified")
 
@@ -72,20 +76,27 @@ class Receiver:
         self._server.server_close()
 
 
-def live_cameras(shared: Path) -> tuple[list[dict[str, Any]], str]:
-    """The live shop's cameras as settings; none, and why not, where there is no video."""
+def live_cameras(shared: Path) -> list[dict[str, Any]]:
+    """The live shop's cameras as settings: what VIDEO says, else footage, else a rendered shop."""
     video = os.environ.get("VIDEO", "")
     if Path(video).suffix == ".yaml":
-        return [yaml.safe_load(Path(video).read_text(encoding="utf-8"))], ""
+        return [yaml.safe_load(Path(video).read_text(encoding="utf-8"))]
+    if video.startswith(simulator.SCHEME):
+        return [rendered_camera(video)]
     if video:
-        return [own_camera(video)], ""
+        return [own_camera(video)]
     found = []
     for name in CAMERAS:
         settings = yaml.safe_load((HERE / f"{name}.yaml").read_text(encoding="utf-8"))
         source = shared / "video" / Path(settings["source"]).name
         if source.is_file():
             found.append({**settings, "source": str(source)})
-    return found, "" if found else f"no videos in {shared / 'video'}"
+    return found or [rendered_camera(RENDERED)]
+
+
+def rendered_camera(source: str) -> dict[str, Any]:
+    """A camera of a rendered shop, as somebody who installs it would describe it."""
+    return simulator.camera_config(simulator.parse(source)).model_dump(mode="json")
 
 
 def own_camera(video: str) -> dict[str, Any]:
@@ -115,10 +126,15 @@ def own_camera(video: str) -> dict[str, Any]:
     }
 
 
-def live_model(shared: Path) -> tuple[str, str]:
+def live_model(shared: Path, cameras: list[dict[str, Any]]) -> tuple[str, str]:
     """The detector's path; empty, and why, where there is none."""
     wanted = os.environ.get("MODEL", "")
-    places = [Path(wanted)] if wanted else [shared / "models" / name for name in MODELS]
+    if wanted:
+        places = [Path(wanted)]
+    elif all(camera["source"].startswith(simulator.SCHEME) for camera in cameras):
+        places = [RENDERED_MODEL]
+    else:
+        places = [shared / "models" / name for name in MODELS]
     for place in places:
         if place.is_file():
             return str(place.resolve()), ""
@@ -256,13 +272,17 @@ def summary(health: dict[str, Any]) -> dict[str, int]:
 def start_live_shop(
     folder: Path, shared: Path, mqtt_port: int, console: str, bind: str
 ) -> tuple[subprocess.Popen[bytes] | None, str]:
-    """Start the live shop's agent; its page, or an empty address without video or model."""
-    cameras, no_video = live_cameras(shared)
-    model, no_model = live_model(shared)
-    if no_video or no_model:
+    """Start the live shop's agent; its page, or an empty address where it cannot run."""
+    try:
+        cameras = live_cameras(shared)
+    except EdgeError as error:
+        say(f"No live shop: {error}")
+        return None, ""
+    model, no_model = live_model(shared, cameras)
+    if no_model:
         say(
-            f"No live shop: {no_video or no_model}. Eleven generated shops run alone; add a camera"
-            " with `make demo VIDEO=0 MODEL=detector.onnx` (0 is the webcam)."
+            f"No live shop: {no_model}. Eleven generated shops run alone; name a detector with"
+            " `make demo VIDEO=0 MODEL=detector.onnx` (0 is the webcam)."
         )
         return None, ""
     settings = {

@@ -31,7 +31,7 @@ from edge.pipeline import CameraPipeline
 WIDTH = 640
 FRAMES_PER_SECOND = 10
 STALE_SECONDS = 3.0
-MARGIN_METRES = 3.0
+MARGIN_METRES = 1.0
 COLOURS = (
     (0x2A, 0x78, 0xD6),
     (0xC2, 0x3B, 0x32),

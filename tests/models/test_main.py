@@ -46,7 +46,7 @@ def test_get_prints_the_path_of_a_copy(
     [
         ("yolo11n_int8_320", 1, "--accept-agpl"),
         ("deimv2_atto_320", 1, "DEIMv2 publishes checkpoints and no ONNX files"),
-        ("yolo", 2, "no model is named 'yolo'; known are deimv2_femto_416, "),
+        ("yolo", 2, "no model is named 'yolo'; known are demo, deimv2_femto_416, "),
     ],
 )
 def test_get_says_why_not(
