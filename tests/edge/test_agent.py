@@ -1,6 +1,5 @@
 """The agent when its disk takes nothing for a while: late, but whole."""
 
-import os
 import sqlite3
 import threading
 from pathlib import Path
@@ -14,9 +13,9 @@ from deploy.demo.broker import free_port
 from edge import agent, wire
 from edge.config import load_agent
 from edge.outbox import Outbox, OutboxError
-from tests.end_to_end.processes import wait_until
+from tests.end_to_end.processes import ROOT, wait_until
 
-SHARED = Path(os.environ.get("PASSERBY_SHARED", Path(__file__).parents[3] / "shared"))
+SCENE = "sim://boutique?seed=7&people=10&minutes=0.1"
 
 
 def kept(state: Path) -> list[wire.Event]:
@@ -27,7 +26,6 @@ def kept(state: Path) -> list[wire.Event]:
     return [event for (events,) in rows for event in decoder.decode(events)]
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason=f"no footage at {SHARED}; set PASSERBY_SHARED")
 def test_events_wait_for_a_disk_that_is_full(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -36,12 +34,10 @@ def test_events_wait_for_a_disk_that_is_full(
         "site": "leeds",
         "device": "door-1",
         "name": "Leeds",
-        "model": str(SHARED / "models" / "yolox_nano_416.onnx"),
+        "model": str(ROOT / "models" / "demo.onnx"),
         "broker": {"host": "127.0.0.1", "port": free_port()},
         "state": str(tmp_path / "state"),
-        "cameras": [
-            {"id": "cam", "source": str(SHARED / "video" / "store-aisle.gif"), "zones": [zone]}
-        ],
+        "cameras": [{"id": "cam", "source": SCENE, "zones": [zone]}],
     }
     path = tmp_path / "agent.yaml"
     path.write_text(yaml.safe_dump(settings))

@@ -1,6 +1,5 @@
 """What users and networks get wrong: a message names place and fix, and the rest goes on."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,26 +7,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import cv2
 import paho.mqtt.client as mqtt
 import pytest
 import yaml
 from paho.mqtt.enums import CallbackAPIVersion
 
 from deploy.demo.broker import free_port, mosquitto
-from edge import wire
+from edge import simulator, wire
+from tests.edge import graphs
 from tests.end_to_end.processes import ROOT, Stack, wait_until
 
-SHARED = Path(os.environ.get("PASSERBY_SHARED", ROOT.parent / "shared"))
-VIDEO = SHARED / "video" / "one-by-one.mp4"
-GIF = SHARED / "video" / "store-aisle.gif"
-MODEL = SHARED / "models" / "yolox_nano_416.onnx"
-FOREIGN = SHARED / "models" / "yolov8n_int8_640.onnx"
+SCENE = "sim://boutique?seed=7&people=10&minutes=1"
+MODEL = ROOT / "models" / "demo.onnx"
 CAMERA: dict[str, Any] = {"id": "cam", "source": "video.mp4"}
 ZONE = {"id": "till", "name": "Till", "role": "service", "polygon": [[0, 0], [1, 0], [1, 1]]}
 
-needs_shared = pytest.mark.skipif(
-    not SHARED.is_dir(), reason=f"no models and videos at {SHARED}; set PASSERBY_SHARED"
-)
 needs_mosquitto = pytest.mark.skipif(mosquitto() is None, reason="Mosquitto is not installed")
 
 
@@ -37,7 +32,7 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def replay(folder: Path, video: Path, model: Path, camera: dict[str, Any]) -> tuple[int, str]:
+def replay(folder: Path, video: Path | str, model: Path, camera: dict[str, Any]) -> tuple[int, str]:
     path = folder / "camera.yaml"
     path.write_text(yaml.safe_dump(camera, sort_keys=False))
     done = command(
@@ -67,31 +62,35 @@ def test_a_mistake_in_a_camera_file(
     assert all(word in said for word in words), said
 
 
-@needs_shared
 @pytest.mark.parametrize(
     ("video", "model", "code", "words"),
     [
         ("none.mp4", "good", 1, ["none.mp4", "no such file"]),
-        ("cut.mp4", "good", 1, ["cut.mp4", "cut off"]),
+        ("cut.avi", "good", 1, ["cut.avi", "cut off"]),
+        ("sim://kiosk", "good", 2, ["sim://kiosk", "supermarket", "boutique"]),
         ("good", "none.onnx", 2, ["none.onnx"]),
         ("good", "cut.onnx", 2, ["cut.onnx", "again"]),
-        ("good", "foreign", 2, [FOREIGN.name, "1x3x640x640", "YOLOX", "DEIM"]),
+        ("good", "model.onnx", 2, ["model.onnx", "segmentation", "1x3x64x96", "YOLOX", "DEIM"]),
     ],
 )
 def test_a_video_or_model_that_cannot_be_used(
     tmp_path: Path, video: str, model: str, code: int, words: list[str]
 ) -> None:
-    (tmp_path / "cut.mp4").write_bytes(VIDEO.read_bytes()[:100_000])
+    whole = tmp_path / "whole.avi"
+    writer = cv2.VideoWriter(str(whole), cv2.VideoWriter.fourcc(*"MJPG"), 10, (640, 360))
+    for picture in simulator.pictures(simulator.parse(SCENE.replace("minutes=1", "minutes=0.1"))):
+        writer.write(picture)
+    writer.release()
+    (tmp_path / "cut.avi").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     (tmp_path / "cut.onnx").write_bytes(MODEL.read_bytes()[:100_000])
-    known = {"good": VIDEO if "mp4" in video else GIF, "foreign": FOREIGN}
-    models = {"good": MODEL, "foreign": FOREIGN}
+    graphs.save(graphs.masks(), tmp_path)
     ended, said = replay(
         tmp_path,
-        known.get(video, tmp_path / video),
-        models.get(model, tmp_path / model),
+        {"good": whole}.get(video, video if "://" in video else tmp_path / video),
+        {"good": MODEL}.get(model, tmp_path / model),
         CAMERA,
     )
-    assert ended == code
+    assert ended == code, said
     assert all(word in said for word in words), said
 
 
@@ -163,7 +162,6 @@ def test_what_cannot_be_read_is_quarantined_and_the_rest_goes_on(stack: Stack) -
     assert all(kept <= 4096 for *_, kept in rows)
 
 
-@needs_shared
 @needs_mosquitto
 def test_a_camera_that_is_not_there_leaves_the_others_going(stack: Stack, tmp_path: Path) -> None:
     settings = {
@@ -176,7 +174,7 @@ def test_a_camera_that_is_not_there_leaves_the_others_going(stack: Stack, tmp_pa
         "health_every_seconds": 1,
         "cameras": [
             {"id": "gone", "source": str(tmp_path / "none.mp4")},
-            {"id": "aisle", "source": str(GIF), "loop": True},
+            {"id": "aisle", "source": SCENE, "loop": True},
         ],
     }
     path = tmp_path / "agent.yaml"

@@ -37,6 +37,7 @@ def test_the_demo_shows_what_it_promises(shared: Path) -> None:
     assert result["incidents"] == 2, words
     assert "York: camera door has been blind" in words
     assert "Leeds: tills stopped." in words
-    footage = shared.is_dir()
-    assert (result["frames"] > 0) == (result["paths"] > 0) == footage, words
-    assert ("No live shop" in words) != footage
+    assert result["frames"] > 0, words
+    assert result["paths"] > 0, words
+    shown = "Supermarket, overview" if not shared.is_dir() else "Crockery aisle"
+    assert f"Live shop: {shown}" in words or f", {shown}" in words
