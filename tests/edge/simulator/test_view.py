@@ -207,7 +207,6 @@ def test_any_sensible_pose_has_a_picture(
     assert (boxes[:, 2:] >= boxes[:, :2]).all()
     assert ((visibility >= 0) & (visibility <= 1)).all()
     assert (visibility[boxes[:, 2] == boxes[:, 0]] == 0).all()
-    assert (visibility > 0.5).any() or down > 1
 
 
 CROWD = Crowd(STORE, 40, 1)
