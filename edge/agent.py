@@ -17,7 +17,6 @@ from edge.camera import LIVE_FPS, Frame, frame_rate, watch
 from edge.config import (
     AgentConfig,
     CameraConfig,
-    CameraError,
     EdgeError,
     config_hash,
     layout,
@@ -122,7 +121,7 @@ def run(config: AgentConfig, stop: threading.Event, look: Look | None = None) ->
     for camera in config.cameras:
         try:
             fps = frame_rate(camera)
-        except CameraError:
+        except EdgeError:
             fps = LIVE_FPS  # its own thread says what is wrong, and the others go on
         gate = Gate(config.step(camera), config.time_step)
         watches.append(Watch(camera, CameraPipeline(camera, detector, gate, fps), fps))

@@ -217,7 +217,7 @@ def _recognise(session: onnxruntime.InferenceSession) -> _Graph:
         classes,
         _person(classes, count),
         metadata.get("license", ""),
-        *_grid(width, height),
+        *yolox_grid(width, height),
     )
 
 
@@ -280,7 +280,7 @@ def _person(classes: Mapping[int, str], count: int | None) -> int:
     )
 
 
-def _grid(width: int, height: int) -> tuple[Floats, Floats]:
+def yolox_grid(width: int, height: int) -> tuple[Floats, Floats]:
     """Each cell's corner (n, 2), in cells, and its stride (n, 1), as YOLOX's output has them."""
     corners, strides = [], []
     for stride in STRIDES:

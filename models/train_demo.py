@@ -27,7 +27,7 @@ from torch import nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel
 
-from edge.detector import PAD, STRIDES
+from edge.detector import PAD, STRIDES, yolox_grid
 from edge.simulator import Crowd, Pose, Store, View, plan
 from edge.simulator.people import dressed
 from models.score_demo import say, score
@@ -147,17 +147,7 @@ def fitted(image: Image, boxes: Floats, visibility: npt.NDArray[np.float64]) -> 
     return Picture(pixels, boxes[within] * np.float32(ratio), visibility[within].astype("f4"))
 
 
-def cells() -> tuple[Floats, Floats]:
-    """The corner of every cell (n, 2) in strides, in the output's order, and its stride (n, 1)."""
-    corners, strides = [], []
-    for stride in STRIDES:
-        y, x = np.mgrid[: HEIGHT // stride, : WIDTH // stride]
-        corners.append(np.stack([x.ravel(), y.ravel()], axis=1))
-        strides.append(np.full((x.size, 1), stride))
-    return np.concatenate(corners).astype(np.float32), np.concatenate(strides).astype(np.float32)
-
-
-CORNERS, CELL = cells()
+CORNERS, CELL = yolox_grid(WIDTH, HEIGHT)
 
 
 def assigned(picture: Picture) -> tuple[Floats, Floats]:

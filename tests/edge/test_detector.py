@@ -17,6 +17,7 @@ from edge.camera import read
 from edge.config import ModelError
 from edge.detector import Detector
 from tests.edge import graphs
+from tests.overlap import overlap
 
 Box = tuple[float, float, float, float]
 Image = npt.NDArray[np.uint8]
@@ -40,15 +41,6 @@ def model(shared: Path, family: str) -> Path:
 @pytest.fixture(scope="session")
 def detector(model: Path) -> Detector:
     return Detector(model)
-
-
-def overlap(a: Box, b: Box) -> float:
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    common = width * height
-    return common / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - common)
 
 
 def slow_deim(

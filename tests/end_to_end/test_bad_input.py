@@ -174,6 +174,7 @@ def test_a_camera_that_is_not_there_leaves_the_others_going(stack: Stack, tmp_pa
         "health_every_seconds": 1,
         "cameras": [
             {"id": "gone", "source": str(tmp_path / "none.mp4")},
+            {"id": "kiosk", "source": "sim://kiosk"},
             {"id": "aisle", "source": SCENE, "loop": True},
         ],
     }
@@ -190,9 +191,11 @@ def test_a_camera_that_is_not_there_leaves_the_others_going(stack: Stack, tmp_pa
         lambda: (
             cameras().get("aisle", {}).get("frames", 0) > 20
             and cameras()["gone"]["state"] == "offline"
+            and cameras()["kiosk"]["state"] == "offline"
         ),
         60,
         lambda: f"{cameras()}\n{agent.words()}",
     )
     assert "none.mp4: no such file" in agent.words()
+    assert 'sim://kiosk: no rendered store "kiosk"' in agent.words()
     assert agent.stop() == 0

@@ -12,19 +12,11 @@ from hypothesis import strategies as some
 from edge.config import EdgeError
 from edge.detector import Detector
 from models import accuracy, bench
+from tests.overlap import overlap
 
 Box = list[float]
 Seen = tuple[list[tuple[float, Box]], list[Box]]
 """The scored boxes in a picture, and the people in it."""
-
-
-def overlap(a: Box, b: Box) -> float:
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    common = width * height
-    return common / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - common)
 
 
 def slow_average_precision(pictures: list[Seen]) -> float:

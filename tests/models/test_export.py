@@ -15,6 +15,7 @@ import pytest
 from edge.detector import Detector
 from models import export, zoo
 from models.__main__ import main
+from tests.overlap import overlap
 
 Floats = npt.NDArray[np.float32]
 Box = list[float]
@@ -61,15 +62,6 @@ def letterboxed() -> tuple[Floats, float, float]:
     for channel in range(3):
         tensor[0, channel, :, left : left + width] = small[:, :, 2 - channel] / 255
     return tensor, scale, left
-
-
-def overlap(a: Box, b: Box) -> float:
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    common = width * height
-    return common / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - common)
 
 
 def slow_people(answer: Floats) -> Scored:
