@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import re
 import signal
 import sys
 import threading
@@ -9,8 +10,11 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+
 from edge import __version__, agent, contract
-from edge.config import EdgeError, load_agent, load_camera
+from edge.calibration import LENS_PAIRS, Floats, fit_lens, reprojection_errors
+from edge.config import ConfigError, EdgeError, load_agent, load_camera
 from edge.replay import replay
 from edge.simulator import parse
 from edge.simulator.export import export
@@ -26,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     add_run(commands.add_parser)
     add_replay(commands.add_parser)
+    add_calibrate(commands.add_parser)
     add_simulate(commands.add_parser)
     add_contract(commands.add_parser)
     options = parser.parse_args(arguments)
@@ -139,6 +144,58 @@ def _replay(options: argparse.Namespace) -> int:
         file=sys.stderr,
     )
     return 0
+
+
+def add_calibrate(add: Add) -> None:
+    """`calibrate`: how well a camera's point pairs fit."""
+    command = add(
+        "calibrate",
+        help="say how well a camera's point pairs fit",
+        description="Print how far each point pair of a camera is off, and which distortion of the "
+        "lens fits them best. A pair that is far off is mistyped; the others should be within a "
+        "few centimetres.",
+        epilog="example: passerby-edge calibrate entrance.yaml --size 1920x1080",
+    )
+    command.add_argument("config", type=Path, metavar="FILE", help="the camera's YAML file")
+    command.add_argument(
+        "--size",
+        type=_size,
+        default="16x9",
+        metavar="WxH",
+        help="the picture's size, for its shape (%(default)s)",
+    )
+    command.set_defaults(run=_calibrate)
+
+
+def _calibrate(options: argparse.Namespace) -> int:
+    camera = load_camera(options.config)
+    given = camera.calibration(options.size)
+    if given is None:
+        raise ConfigError(f"{options.config}: no homography: give at least 4 point pairs")
+    picture = [pair.pixel for pair in camera.homography or ()]
+    places = [pair.floor for pair in camera.homography or ()]
+    off = reprojection_errors(given, picture, places)
+    for (u, v), (x, y), metres in zip(picture, places, off.tolist(), strict=True):
+        print(f"pixel [{u:.3f}, {v:.3f}]  floor [{x:.2f}, {y:.2f}]  off by {metres:.3f} m")
+    print(f"distortion {given.distortion:g}: off by {_rms(off):.3f} m (RMS)")
+    if len(picture) < LENS_PAIRS:
+        print(f"to find the lens's distortion, give at least {LENS_PAIRS} pairs")
+    else:
+        best = fit_lens(picture, places, options.size)
+        error = _rms(reprojection_errors(best, picture, places))
+        print(f"distortion {best.distortion:g} fits best: off by {error:.3f} m (RMS)")
+    return 0
+
+
+def _rms(values: Floats) -> float:
+    return float(np.sqrt(np.square(values).mean()))
+
+
+def _size(text: str) -> float:
+    match = re.fullmatch(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size like 1920x1080")
+    return int(match[1]) / int(match[2])
 
 
 def add_simulate(add: Add) -> None:

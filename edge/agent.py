@@ -21,6 +21,7 @@ from edge.config import (
     config_hash,
     layout,
 )
+from edge.ground import Ground, floors
 from edge.outbox import Outbox, OutboxError
 from edge.pipeline import CameraPipeline
 from edge.privacy import Gate
@@ -117,14 +118,13 @@ def run(config: AgentConfig, stop: threading.Event, look: Look | None = None) ->
         max_bytes=int(config.max_outbox_mb * 2**20),
     )
     settings = config_hash(config)
+    rates = {camera.id: _rate(camera) for camera in config.cameras}
     watches = []
-    for camera in config.cameras:
-        try:
-            fps = frame_rate(camera)
-        except EdgeError:
-            fps = LIVE_FPS  # its own thread says what is wrong, and the others go on
-        gate = Gate(config.step(camera), config.time_step)
-        watches.append(Watch(camera, CameraPipeline(camera, detector, gate, fps), fps))
+    for cameras in floors(config.cameras):
+        ground = Ground(cameras, Gate(config.step(cameras[0]), config.time_step), rates)
+        for camera in cameras:
+            fps = rates[camera.id]
+            watches.append(Watch(camera, CameraPipeline(camera, detector, ground, fps), fps))
     lost = dropped = 0
     pending: list[wire.Event] = []
 
@@ -196,6 +196,13 @@ def run(config: AgentConfig, stop: threading.Event, look: Look | None = None) ->
         log.warning("stopping while events wait in the outbox; they are sent at the next start")
     publisher.stop()
     outbox.close()
+
+
+def _rate(camera: CameraConfig) -> float:
+    try:
+        return frame_rate(camera)
+    except EdgeError:
+        return LIVE_FPS  # its own thread says what is wrong, and the others go on
 
 
 def clock_state() -> wire.Clock:

@@ -30,6 +30,7 @@ from pydantic import (
 )
 
 from edge import floor, wire, yaml_model
+from edge.calibration import MOST_DISTORTION, Calibration, calibrate
 from edge.yaml_model import wrong as _wrong
 
 Point = tuple[float, float]
@@ -177,9 +178,11 @@ class CameraConfig(_Model):
     source: Annotated[str, BeforeValidator(_source), Field(min_length=1)]
     floor: Slug = "ground"
     homography: tuple[PointPair, ...] | None = None
+    distortion: Annotated[float, Field(ge=-MOST_DISTORTION, le=MOST_DISTORTION)] = 0.0
     lines: tuple[LineConfig, ...] = ()
     zones: tuple[ZoneConfig, ...] = ()
     loop: bool = False
+    staff_after: Annotated[float, Field(gt=0)] | None = None
     min_confidence: Annotated[float, Field(gt=0, lt=1)] = 0.35
     fps: Annotated[float, Field(gt=0, le=240)] | None = None
 
@@ -193,10 +196,24 @@ class CameraConfig(_Model):
     def _has_a_homography(cls, pairs: tuple[PointPair, ...] | None) -> tuple[PointPair, ...] | None:
         if pairs is not None:
             try:
-                floor.fit_homography([p.pixel for p in pairs], [p.floor for p in pairs])
+                calibrate([pair.pixel for pair in pairs], [pair.floor for pair in pairs])
             except ValueError as error:
                 raise _wrong(str(error)) from error
         return pairs
+
+    def calibration(self, aspect: float) -> Calibration | None:
+        """How the camera sees its floor, if it is calibrated; pictures are `aspect` times as wide
+        as high.
+        """
+        if self.homography is None:
+            return None
+        pairs = self.homography
+        return calibrate(
+            [pair.pixel for pair in pairs],
+            [pair.floor for pair in pairs],
+            self.distortion,
+            aspect,
+        )
 
     @field_validator("lines")
     @classmethod

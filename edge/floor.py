@@ -1,30 +1,27 @@
-"""The floor: from the picture to floor coordinates, and what lies where on it.
+"""The floor: what lies where on it.
 
-Picture points are fractions of its width and height. Floor points are metres where there is a
-homography, else the same fractions. All functions take all points at once.
+Floor points are metres where a camera is calibrated, else fractions of its picture. All functions
+take all points at once.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Points = Sequence[tuple[float, float]]
-EDGE = 1e-6
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A camera's floor: `matrix` (3, 3) or None, and the lines and zones by their segments.
+    """A floor's lines and zones, by their segments.
 
     The segments of all lines lie one after another in `line_starts`, `line_ends` (s, 2); line i
     begins at `line_first[i]`. The same for the sides of the zones.
     """
 
-    matrix: Floats | None
     line_starts: Floats
     line_ends: Floats
     line_first: npt.NDArray[np.int64]
@@ -33,10 +30,10 @@ class Plan:
     zone_first: npt.NDArray[np.int64]
 
 
-def plan(matrix: Floats | None, lines: Sequence[Points], zones: Sequence[Points]) -> Plan:
+def plan(lines: Sequence[Points], zones: Sequence[Points]) -> Plan:
     """The plan of lines (polylines of 2 or more points) and zones (polygons of 3 or more)."""
     closed = [[*zone, zone[0]] for zone in zones]
-    return Plan(matrix, *_segments(lines), *_segments(closed))
+    return Plan(*_segments(lines), *_segments(closed))
 
 
 def _segments(polylines: Sequence[Points]) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
@@ -46,74 +43,6 @@ def _segments(polylines: Sequence[Points]) -> tuple[Floats, Floats, npt.NDArray[
     ends = np.concatenate([empty, *(array[1:] for array in arrays)])
     first = np.cumsum([0, *(len(array) - 1 for array in arrays)])[:-1]
     return starts, ends, first.astype(np.int64)
-
-
-def fit_homography(picture: Points, floor: Points) -> Floats:
-    """The (3, 3) matrix from picture fractions to floor metres by least squares, from n >= 4 pairs.
-
-    Raises:
-        ValueError: fewer than 4 pairs, or points that leave the homography open.
-    """
-    if len(picture) < 4:
-        raise ValueError(f"a homography needs at least 4 point pairs, not {len(picture)}")
-    source, target = np.asarray(picture, np.float64), np.asarray(floor, np.float64)
-    if _freedom(source, target) < 1e-4:
-        raise ValueError(
-            "three of four points lie on one line, which leaves the homography open: "
-            "take points at the corners of an area"
-        )
-    matrix, _ = cv2.findHomography(source, target, method=0)
-    if matrix is None or not np.isfinite(matrix).all():
-        raise ValueError("no homography fits these point pairs: check them")
-    depth = np.column_stack([source, np.ones(len(source))]) @ matrix[2]
-    if depth.min() * depth.max() <= 0:
-        raise ValueError("the point pairs contradict one another: check their order")
-    return np.asarray(matrix * np.sign(depth[0]), np.float64)
-
-
-def _freedom(source: Floats, target: Floats) -> float:
-    """How far the pairs are from leaving the homography open: 0 is open.
-
-    The ratio of the eighth to the first singular value of the direct linear transformation's
-    equations, on normalised points (Hartley & Zisserman, Multiple View Geometry, 4.1).
-    """
-    (x, y), (u, v) = (
-        ((points - points.mean(axis=0)) / (np.ptp(points, axis=0).max() or 1.0)).T
-        for points in (source, target)
-    )
-    one, zero = np.ones_like(x), np.zeros_like(x)
-    equations = np.concatenate(
-        [
-            np.stack([x, y, one, zero, zero, zero, -u * x, -u * y, -u], axis=1),
-            np.stack([zero, zero, zero, x, y, one, -v * x, -v * y, -v], axis=1),
-        ]
-    )
-    singular = np.linalg.svd(equations, compute_uv=False)
-    return float(singular[7] / singular[0])
-
-
-def reprojection_error(matrix: Floats, picture: Points, floor: Points) -> Floats:
-    """(n,) metres between where the matrix puts the picture's points and where they are."""
-    projected = _transform(matrix, np.asarray(picture, np.float64))
-    return np.asarray(np.linalg.norm(projected - np.asarray(floor), axis=1))
-
-
-def foot_points(boxes: npt.NDArray[np.float32], width: int, height: int) -> Floats:
-    """(n, 2) picture fractions of the bottom centres of boxes (n, 4) in xyxy pixels."""
-    feet = np.stack([(boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]], axis=1)
-    # Not to the edge itself, where lines and zones end that are drawn up to it.
-    return np.clip(feet.astype(np.float64) / (width, height), EDGE, 1.0 - EDGE)
-
-
-def project(where: Plan, points: Floats) -> Floats:
-    """Floor points (n, 2) of picture points (n, 2); NaN above the horizon."""
-    return points if where.matrix is None else _transform(where.matrix, points)
-
-
-def _transform(matrix: Floats, points: Floats) -> Floats:
-    projected = np.column_stack([points, np.ones(len(points))]) @ matrix.T
-    depth = np.where(projected[:, 2] > 1e-9, projected[:, 2], np.nan)
-    return np.asarray(projected[:, :2] / depth[:, None])
 
 
 def inside(where: Plan, points: Floats) -> npt.NDArray[np.bool_]:
@@ -153,11 +82,25 @@ def line_distances(where: Plan, points: Floats) -> Floats:
     """(n, lines): the distance of each point (n, 2) from each line."""
     if not len(where.line_first):
         return np.zeros((len(points), 0))
-    way = where.line_ends - where.line_starts
-    offset = points[:, None] - where.line_starts
+    return _distances(where.line_starts, where.line_ends, where.line_first, points)
+
+
+def zone_depths(where: Plan, points: Floats) -> Floats:
+    """(n, zones): how far inside each zone points (n, 2) lie; below 0, how far outside."""
+    if not len(where.zone_first):
+        return np.zeros((len(points), 0))
+    apart = _distances(where.zone_starts, where.zone_ends, where.zone_first, points)
+    return np.where(inside(where, points), apart, -apart)
+
+
+def _distances(
+    starts: Floats, ends: Floats, first: npt.NDArray[np.int64], points: Floats
+) -> Floats:
+    way = ends - starts
+    offset = points[:, None] - starts
     along = np.clip((offset * way).sum(-1) / (way * way).sum(-1), 0.0, 1.0)
     distances = np.linalg.norm(offset - along[..., None] * way, axis=-1)
-    return np.asarray(np.minimum.reduceat(distances, where.line_first, axis=1))
+    return np.asarray(np.minimum.reduceat(distances, first, axis=1))
 
 
 def simplify(

@@ -1,35 +1,37 @@
-"""One camera's way from frames to admitted events; replay and the agent use this same one."""
+"""One camera's way from frames to its floor; replay and the agent use this same one."""
 
-import hashlib
-import secrets
 import time
 from collections import deque
 from datetime import datetime
+from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
-from edge import floor, wire
+from edge import wire
+from edge.calibration import foot_points, stand
 from edge.camera import Frame, Lost, Signal
 from edge.config import CameraConfig
 from edge.detector import Detector
-from edge.privacy import Gate
+from edge.ground import Ground, Sight
 from edge.tracker import Tracker, Tracks
-from edge.visits import Observer
 
 UNSURE = 0.6
 """Detections down to this part of `min_confidence` may carry on a track, though begin none."""
+STATURE = 1.7
+"""Metres that a person is tall, where a picture is not calibrated."""
+HIDDEN = 0.5
+"""Somebody is hidden of whose box this share lies behind nearer ones."""
 
 
 class CameraPipeline:
-    """Detector, tracker, floor, visits and gate of one camera; one thread at a time.
+    """Detector, tracker and calibration of one camera, before its floor; one thread at a time.
 
     Args:
         camera: what is watched.
         detector: may be shared with other cameras' threads.
-        gate: what every event passes.
+        ground: the floor, which may be shared with other cameras' threads.
         fps: frames a second that are expected.
-        seed: None for random track ids; a number for ids that follow from it, the camera and the
-            track's number, so that a replay repeats itself to the byte.
 
     Attributes: `tracks` and `positions` (m, 2), the same tracks on the floor, are of the last
     frame; `frames` counts those processed; `inference` holds the last 600 detections' times in
@@ -37,28 +39,12 @@ class CameraPipeline:
     """
 
     def __init__(
-        self,
-        camera: CameraConfig,
-        detector: Detector,
-        gate: Gate,
-        fps: float,
-        seed: int | None = None,
+        self, camera: CameraConfig, detector: Detector, ground: Ground, fps: float
     ) -> None:
-        pairs = camera.homography
-        matrix = (
-            floor.fit_homography([p.pixel for p in pairs], [p.floor for p in pairs])
-            if pairs
-            else None
-        )
-        self._plan = floor.plan(
-            matrix,
-            [line.points for line in camera.lines],
-            [zone.polygon for zone in camera.zones],
-        )
-        self._camera, self._detector, self._gate, self._seed = camera, detector, gate, seed
+        self._camera, self._detector, self._ground = camera, detector, ground
         self._unsure = UNSURE * camera.min_confidence
         self._tracker = Tracker(fps, camera.min_confidence, self._unsure)
-        self._observer = Observer(camera, self._plan, fps, self._name)
+        self._calibration = lru_cache(maxsize=1)(camera.calibration)
         self._forget()
         self.state: wire.Cause = "ok"
         self.frames = 0
@@ -70,27 +56,20 @@ class CameraPipeline:
         self.tracks = Tracks(nobody, np.empty((0, 4), np.float32), np.empty(0, np.float32), nobody)
         self.positions = np.empty((0, 2))
 
-    def _name(self, number: int) -> str:
-        if self._seed is None:
-            return secrets.token_hex(8)
-        text = f"{self._seed}/{self._camera.id}/{number}"
-        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-
     @property
     def track_ids(self) -> list[str]:
         """The ids, in events, of `tracks`."""
-        return [self._observer.track_id(number) for number in self.tracks.ids.tolist()]
+        return self._ground.track_ids(self._camera.id, self.tracks.ids)
 
     @property
     def people(self) -> dict[str, int]:
-        """People in each zone now."""
-        return self._observer.people
+        """People in each zone of the floor now."""
+        return self._ground.people
 
     @property
     def through(self) -> datetime | None:
         """Every event dated before this has been returned; None before the first frame."""
-        through = self._observer.through
-        return through and self._gate.floor(through)
+        return self._ground.through(self._camera.id)
 
     def handle(self, signal: Signal) -> list[wire.Event]:
         """The events that a signal makes certain."""
@@ -107,31 +86,47 @@ class CameraPipeline:
         self.inference.append((time.perf_counter() - began) * 1000)
         self.tracks = self._tracker.update(found.boxes, found.scores)
         height, width = frame.image.shape[:2]
-        feet = floor.foot_points(self.tracks.boxes, width, height)
-        self.positions = floor.project(self._plan, feet)
+        boxes = self.tracks.boxes
+        calibration = self._calibration(width / height)
+        if calibration:
+            self.positions = stand(calibration, boxes, width, height)
+            metres = np.ones(len(boxes))
+        else:
+            self.positions = foot_points(boxes, width, height)
+            # A metre is of another part of the picture's width than of its height.
+            metres = (boxes[:, 3] - boxes[:, 1]) / (STATURE * np.sqrt(width * height))
         self.state = "ok"
         self.frames += 1
-        return self._admit(
-            self._observer.observe(
-                frame.time, self.tracks.ids, self.positions, self.tracks.ended.tolist()
-            )
+        sight = Sight(
+            frame.time, self.tracks.ids, self.positions, metres, hidden(boxes), self.tracks.ended
         )
+        return self._ground.see(self._camera.id, sight)
 
     def lost(self, time: datetime, cause: wire.Cause = "offline") -> list[wire.Event]:
         """No frames come: all tracks end. To be told about every second while that lasts."""
         self.state = cause
         self._forget()
-        return self._admit(self._observer.lost(time, cause))
+        return self._ground.lost(self._camera.id, time, cause)
 
     def restart(self, time: datetime) -> list[wire.Event]:
         """A looped file begins again: all tracks end."""
         self._forget()
-        return self._admit(self._observer.forget(time))
+        return self._ground.restart(self._camera.id, time)
 
     def close(self, time: datetime) -> list[wire.Event]:
         """The end: what is open is closed as `shutdown`, and so are the periods."""
         self._forget()
-        return self._admit(self._observer.close(time))
+        return self._ground.close(self._camera.id, time)
 
-    def _admit(self, events: list[wire.Event]) -> list[wire.Event]:
-        return [self._gate.admit(event) for event in events]
+
+def hidden(boxes: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """(n,) which people with boxes (n, 4) in xyxy are mostly behind another, who stands nearer.
+
+    From a camera above the floor, who is nearer has their feet lower on the picture.
+    """
+    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+    common = np.maximum(high - low, 0).prod(axis=2)
+    own = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    nearer = boxes[None, :, 3] > boxes[:, None, 3]
+    return np.asarray(((common >= HIDDEN * own[:, None]) & nearer).any(axis=1))

@@ -11,6 +11,7 @@ from edge import wire
 from edge.camera import file_rate, read
 from edge.config import AgentConfig, CameraConfig
 from edge.detector import Detector
+from edge.ground import Ground
 from edge.pipeline import CameraPipeline
 from edge.privacy import Gate
 from edge.tracker import Tracks
@@ -52,7 +53,8 @@ def replay(
     default = AgentConfig.model_fields
     step = default["position_step" if camera.homography else "fraction_step"].default
     gate = Gate(step, default["time_step"].default)
-    pipeline = CameraPipeline(camera, Detector(model), gate, fps, seed)
+    ground = Ground([camera], gate, {camera.id: fps}, seed)
+    pipeline = CameraPipeline(camera, Detector(model), ground, fps)
     began = told = time.perf_counter()
     count = 0
     with ExitStack() as files:

@@ -1,13 +1,14 @@
-"""From tracks on the floor to events: crossings, visits, paths, occupancy, coverage.
+"""From people on a floor to events: crossings, visits, paths.
 
-An `Observer` follows one camera. It is told the floor points of the tracks that are seen, frame by
-frame, and answers with the events that have become certain. What a track keeps is small: where it
-was, what it is in, and a simplified way.
+An `Observer` is told where the people of one floor are, frame by frame, and answers with the
+events that have become certain. What it keeps of a person is small: where they were, what they are
+in, and a simplified way. Distances in its rules are metres; where a floor is not calibrated, a
+metre is what a person's height on the picture makes it.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from math import hypot
 
@@ -15,127 +16,136 @@ import numpy as np
 import numpy.typing as npt
 
 from edge import floor, wire
-from edge.config import CameraConfig
+from edge.config import LineConfig, ZoneConfig
+from edge.queues import Queues
 
 Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
 
-PERIOD = timedelta(seconds=60)
-MIN_DWELL = timedelta(seconds=1)
-GRACE = timedelta(seconds=1)
-"""A visit goes on if its track is back in the zone within this time."""
+CLEAR = 0.15
+"""Metres beyond a line that make a crossing certain."""
 HOLD = timedelta(seconds=5)
 """A crossing counts at the latest after this time on the other side, however near the line."""
-LEAP = timedelta(hours=1)
-"""Without a word for longer than this, the clock was set or the box slept: all begins anew."""
-METRES = (0.25, 0.15)
-FRACTIONS = (0.01, 0.01)
-"""Calibrated and not: the least step of a path, and the distance from a line that makes a crossing
-certain."""
+BAND = 0.3
+"""Metres: who is no farther outside a zone than this has not left it, for whoever stands at its
+edge seems to go in and out. A visit ends with the last moment within the zone itself."""
+GRACE = timedelta(seconds=1)
+"""Who is farther outside, but back within this time, has not left it either."""
+MIN_DWELL = timedelta(seconds=1)
+STEP = 0.25
+STEP_UNCALIBRATED = 0.01
+"""The least step of a path, in metres or in fractions of the picture."""
 MAX_WAY = 512
 MAX_POINTS = 256
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A floor's lines and zones, and which cameras watch each, by id."""
+
+    floor: str
+    calibrated: bool
+    lines: Sequence[LineConfig]
+    zones: Sequence[ZoneConfig]
+    cameras: dict[str, tuple[str, ...]]
 
 
 @dataclass
 class _Stay:
     entered: datetime
     last: datetime
+    stitched: int = 0
 
 
 @dataclass
 class _Person:
-    """A track: its last point, open stays by zone, uncertain crossings by line, and its way."""
+    """Who is on the floor: where and when seen last, open stays by zone, uncertain crossings by
+    line, and the way so far."""
 
     first: datetime
     last: datetime
     point: tuple[float, float]
     way: list[tuple[float, float, float]]
+    cameras: dict[str, None] = field(default_factory=dict)
     stays: dict[int, _Stay] = field(default_factory=dict)
     visits: dict[int, int] = field(default_factory=dict)
     pending: dict[int, tuple[int, datetime]] = field(default_factory=dict)
     zones: list[int] = field(default_factory=list)
     staff: bool = False
-
-
-@dataclass
-class _Count:
-    """People in a zone over the running period."""
-
-    now: int = 0
-    least: int = 0
-    most: int = 0
-    seconds: float = 0.0
+    hidden: bool = False
 
 
 class Observer:
-    """The events of one camera.
+    """The events of one floor's people.
 
     Args:
-        camera: its lines and zones.
-        plan: the same on the floor.
-        fps: frames a second that coverage expects.
-        name: a track's id in events, from its number; asked once a track.
+        watched: its lines and zones.
+        name: a person's id in events, from their number; asked once a person.
+        staff_after: who is on the floor for longer is staff; None: nobody is for that.
+
+    Attributes: `queues` counts what becomes of those who queue.
     """
 
     def __init__(
-        self, camera: CameraConfig, plan: floor.Plan, fps: float, name: Callable[[int], str]
+        self, watched: Watched, name: Callable[[int], str], staff_after: timedelta | None = None
     ) -> None:
-        self._camera, self._plan, self._fps, self._name = camera, plan, fps, name
-        self._step, self._margin = FRACTIONS if plan.matrix is None else METRES
+        self._watched, self._name, self._staff_after = watched, name, staff_after
+        self._plan = floor.plan(
+            [line.points for line in watched.lines], [zone.polygon for zone in watched.zones]
+        )
+        self._step = STEP if watched.calibrated else STEP_UNCALIBRATED
         self._people: dict[int, _Person] = {}
         self._names: dict[int, str] = {}
-        self._counts = [_Count() for _ in camera.zones]
-        self._cause: wire.Cause = "ok"
-        self._seen = 0
-        self._begun: datetime | None = None
-        self._told: datetime | None = None
-
-    @property
-    def people(self) -> dict[str, int]:
-        """People in each zone now."""
-        return {
-            zone.id: count.now for zone, count in zip(self._camera.zones, self._counts, strict=True)
-        }
+        self.queues = Queues([zone.role for zone in watched.zones])
 
     def track_id(self, number: int) -> str:
-        """A track's id in events."""
+        """A person's id in events."""
         if number not in self._names:
             self._names[number] = self._name(number)
         return self._names[number]
 
     @property
-    def through(self) -> datetime | None:
-        """No event dated before this will come; None before the first frame.
-
-        A crossing has its time, a visit its exit, a period its stop.
-        """
-        if self._told is None:
-            return None
-        times = [self._told]
+    def counts(self) -> list[int]:
+        """How many people are in each zone now, those at its edge and those unseen with them."""
+        counts = [0] * len(self._watched.zones)
         for person in self._people.values():
-            times.extend(stay.last for stay in person.stays.values())
-            times.extend(since for _, since in person.pending.values())
-        return min(times)
+            for zone in person.stays:
+                counts[zone] += 1
+        return counts
+
+    @property
+    def pending(self) -> datetime | None:
+        """The earliest date of an event that may still come of what has been observed."""
+        times = [
+            time
+            for person in self._people.values()
+            for time in (
+                *(stay.last for stay in person.stays.values()),
+                *(since for _, since in person.pending.values()),
+            )
+        ]
+        return min(times, default=None)
 
     def observe(
         self,
         time: datetime,
-        numbers: npt.NDArray[np.int64],
+        camera: str,
+        numbers: Rows,
         points: Floats,
-        ended: Iterable[int] = (),
+        metres: Floats,
+        hidden: npt.NDArray[np.bool_],
     ) -> list[wire.Event]:
-        """One frame: tracks (n,) at floor points (n, 2), and those that are given up.
+        """The people whom a camera's frame shows.
 
-        Tracks that are neither seen nor ended are waited for where they were.
+        Args:
+            numbers: (n,) who.
+            points: (n, 2) where on the floor.
+            metres: (n,) what a metre is there, in the floor's unit.
+            hidden: (n,) who is mostly behind somebody else.
+
+        Who is not among them is waited for where they were.
         """
-        events = self._go_on(time, "ok")
-        # A clock that is set back must not make a stay shorter than nothing.
-        time = max(time, self._told or time)
-        self._seen += 1
-        for number in ended:
-            events.extend(self._end(number, "lost"))
-        known = np.isfinite(points).all(axis=1)
-        numbers, points = numbers[known], points[known]
-        inside = floor.inside(self._plan, points)
+        events: list[wire.Event] = []
         before = np.array(
             [
                 self._people[number].point if number in self._people else point
@@ -143,102 +153,73 @@ class Observer:
             ]
         ).reshape(-1, 2)
         crossed = floor.crossings(self._plan, before, points)
-        clear = floor.line_distances(self._plan, points) >= self._margin
+        clear = floor.line_distances(self._plan, points) >= CLEAR * metres[:, None]
+        depth = floor.zone_depths(self._plan, points) / metres[:, None]
         for row, number in enumerate(numbers.tolist()):
             x, y = points[row].tolist()
             person = self._people.get(number)
             if person is None:
                 person = self._people[number] = _Person(time, time, (x, y), [(0.0, x, y)])
+            person.cameras[camera], person.hidden = None, bool(hidden[row])
             self._walk(person, time, x, y)
+            if self._staff_after and time - person.first > self._staff_after:
+                person.staff = True
             events.extend(self._cross(number, person, time, crossed[row], clear[row]))
-            events.extend(self._stay(number, person, time, inside[row]))
-        self._count()
+            events.extend(self._stay(number, person, time, depth[row]))
+        self.queues.go_on(time)
         return events
 
-    def lost(self, time: datetime, cause: wire.Cause) -> list[wire.Event]:
-        """The camera gives no frames; told again while that lasts, for the periods' sake."""
-        events = self.forget(time) if self._cause == "ok" else []
-        return [*events, *self._go_on(time, cause)]
+    def came_back(self, number: int) -> None:
+        """Somebody who was lost has been found again: a gap in their stays is bridged."""
+        person = self._people.get(number)
+        for stay in person.stays.values() if person else ():
+            stay.stitched += 1
 
-    def forget(self, time: datetime) -> list[wire.Event]:
-        """All tracks are gone for good, as where a looped file begins again."""
-        events = self._go_on(time, self._cause)
-        for number in list(self._people):
-            events.extend(self._end(number, "lost"))
-        self._names.clear()
-        self._count()
-        return events
+    def merge(self, number: int, into: int) -> None:
+        """Two people were one all the time; what both did counts once, as the second's."""
+        gone = self._people.pop(number, None)
+        self._names.pop(number, None)
+        person = self._people.get(into)
+        if gone is None or person is None:
+            return
+        for zone, stay in gone.stays.items():
+            known = person.stays.setdefault(zone, stay)
+            known.entered = min(known.entered, stay.entered)
+            known.last = max(known.last, stay.last)
+        person.cameras |= gone.cameras
+        person.staff = person.staff or gone.staff
 
-    def close(self, time: datetime, ended: wire.Ended = "shutdown") -> list[wire.Event]:
-        """The end of all: open visits and paths, then the periods as far as they went."""
-        events = self._go_on(time, self._cause)
-        for number in list(self._people):
-            events.extend(self._end(number, ended))
-        events.extend(self._period(time))
-        self._begun = self._told = None
-        self._count()
-        return events
+    def end(self, number: int, ended: wire.Ended = "lost") -> Iterator[wire.Event]:
+        """Somebody is gone for good: open visits and the path end where they were seen last."""
+        person = self._people.pop(number, None)
+        if person is None:
+            self._names.pop(number, None)
+            return
+        if ended == "lost" and person.hidden:
+            ended = "occluded"
+        # Someone who goes through a door is last seen just beyond the line.
+        for line, (direction, since) in person.pending.items():
+            yield self._crossing(number, person, line, direction, since)
+        for zone, stay in person.stays.items():
+            left = stay.last < person.last
+            yield from self._visit(number, person, zone, stay, "left" if left else ended)
+        duration = (person.last - person.first).total_seconds()
+        points = floor.simplify([*person.way, (duration, *person.point)], self._step, MAX_POINTS)
+        yield wire.Path(
+            self._watched.floor,
+            tuple(person.cameras),
+            self.track_id(number),
+            person.first,
+            duration,
+            sum(hypot(c - a, d - b) for (_, a, b), (_, c, d) in pairwise(points)),
+            tuple(points),
+            tuple(self._watched.zones[zone].id for zone in person.zones[:MAX_POINTS]),
+        )
+        self._names.pop(number, None)
 
-    def _go_on(self, time: datetime, cause: wire.Cause) -> list[wire.Event]:
-        """Bring the periods up to a time; they break at clock minutes and where the cause turns."""
-        events: list[wire.Event] = []
-        if self._told and time - self._told > LEAP:
-            events = self.close(self._told, "lost")
-        if self._begun is None or self._told is None:
-            self._begun = self._told = time
-            self._cause = cause
-            return events
-        time = max(time, self._told)
-        while (stop := _minute(self._begun) + PERIOD) <= time:
-            events.extend(self._period(stop))
-        if cause != self._cause:
-            events.extend(self._period(time))
-            self._cause = cause
-        self._weigh(time)
-        return events
-
-    def _weigh(self, time: datetime) -> None:
-        if self._told is not None and time > self._told:
-            for count in self._counts:
-                count.seconds += count.now * (time - self._told).total_seconds()
-            self._told = time
-
-    def _period(self, stop: datetime) -> list[wire.Event]:
-        """What was counted from the period's begin to `stop`, where the next begins."""
-        self._weigh(stop)
-        begun, self._begun = self._begun, stop
-        seen, self._seen = self._seen, 0
-        if begun is None or begun == stop:
-            return []
-        seconds = (stop - begun).total_seconds()
-        expected = max(round(self._fps * seconds), seen)
-        cause = self._cause
-        if cause == "ok" and seen < expected / 2:
-            cause = "overloaded"
-        events: list[wire.Event] = [
-            wire.Coverage(self._camera.id, begun, stop, seen, expected, cause)
-        ]
-        for zone, count in zip(self._camera.zones, self._counts, strict=True):
-            if self._cause == "ok":
-                events.append(
-                    wire.Occupancy(
-                        self._camera.floor,
-                        zone.id,
-                        begun,
-                        stop,
-                        min=count.least,
-                        mean=count.seconds / seconds,
-                        max=count.most,
-                    )
-                )
-            count.least = count.most = count.now
-            count.seconds = 0.0
-        return events
-
-    def _count(self) -> None:
-        for index, count in enumerate(self._counts):
-            count.now = sum(index in person.stays for person in self._people.values())
-            count.least, count.most = min(count.least, count.now), max(count.most, count.now)
+    def end_all(self, ended: wire.Ended = "lost") -> list[wire.Event]:
+        """Everybody is gone for good."""
+        return [event for number in list(self._people) for event in self.end(number, ended)]
 
     def _walk(self, person: _Person, time: datetime, x: float, y: float) -> None:
         _, last_x, last_y = person.way[-1]
@@ -253,10 +234,10 @@ class Observer:
         number: int,
         person: _Person,
         time: datetime,
-        crossed: npt.NDArray[np.int64],
+        crossed: Rows,
         clear: npt.NDArray[np.bool_],
     ) -> Iterator[wire.Event]:
-        """Crossings, once the track is well over the line; one that turns back has not crossed."""
+        """Crossings, once somebody is well over the line; who turns back has not crossed."""
         for line in np.flatnonzero(crossed).tolist():
             direction = int(crossed[line])
             if line not in person.pending:
@@ -271,10 +252,11 @@ class Observer:
     def _crossing(
         self, number: int, person: _Person, line: int, direction: int, time: datetime
     ) -> wire.Crossing:
+        name = self._watched.lines[line].id
         return wire.Crossing(
-            self._camera.floor,
-            self._camera.lines[line].id,
-            (self._camera.id,),
+            self._watched.floor,
+            name,
+            self._watched.cameras[name],
             time,
             "in" if direction > 0 else "out",
             self.track_id(number),
@@ -282,62 +264,40 @@ class Observer:
         )
 
     def _stay(
-        self, number: int, person: _Person, time: datetime, inside: npt.NDArray[np.bool_]
+        self, number: int, person: _Person, time: datetime, depth: Floats
     ) -> Iterator[wire.Event]:
-        for zone in np.flatnonzero(inside).tolist():
-            person.stays.setdefault(zone, _Stay(time, time)).last = time
-            person.staff = person.staff or self._camera.zones[zone].role == "staff"
+        for zone in np.flatnonzero(depth >= 0).tolist():
+            if zone not in person.stays:
+                person.stays[zone] = _Stay(time, time)
+                self.queues.enter(number, zone, time)
+            person.stays[zone].last = time
+            person.staff = person.staff or self._watched.zones[zone].role == "staff"
         for zone, stay in list(person.stays.items()):
-            if time - stay.last > GRACE:
+            if depth[zone] < -BAND and time - stay.last > GRACE:
                 del person.stays[zone]
                 yield from self._visit(number, person, zone, stay, "left")
 
     def _visit(
         self, number: int, person: _Person, zone: int, stay: _Stay, ended: wire.Ended
     ) -> Iterator[wire.Event]:
+        if not person.staff:
+            self.queues.leave(number, zone, stay.entered, stay.last, ended)
         if stay.last - stay.entered < MIN_DWELL:
             return
         person.visits[zone] = person.visits.get(zone, 0) + 1
         if person.zones[-1:] != [zone]:
             person.zones.append(zone)
+        name = self._watched.zones[zone].id
         yield wire.Visit(
-            self._camera.floor,
-            self._camera.zones[zone].id,
-            (self._camera.id,),
+            self._watched.floor,
+            name,
+            self._watched.cameras[name],
             self.track_id(number),
             stay.entered,
             stay.last,
             (stay.last - stay.entered).total_seconds(),
             person.visits[zone],
             ended,
-            staff=person.staff,
+            stay.stitched,
+            person.staff,
         )
-
-    def _end(self, number: int, ended: wire.Ended) -> Iterator[wire.Event]:
-        person = self._people.pop(number, None)
-        if person is None:
-            self._names.pop(number, None)
-            return
-        # Someone who goes through a door is last seen just beyond the line.
-        for line, (direction, since) in person.pending.items():
-            yield self._crossing(number, person, line, direction, since)
-        for zone, stay in person.stays.items():
-            left = stay.last < person.last
-            yield from self._visit(number, person, zone, stay, "left" if left else ended)
-        duration = (person.last - person.first).total_seconds()
-        points = floor.simplify([*person.way, (duration, *person.point)], self._step, MAX_POINTS)
-        yield wire.Path(
-            self._camera.floor,
-            (self._camera.id,),
-            self.track_id(number),
-            person.first,
-            duration,
-            sum(hypot(c - a, d - b) for (_, a, b), (_, c, d) in pairwise(points)),
-            tuple(points),
-            tuple(self._camera.zones[zone].id for zone in person.zones[:MAX_POINTS]),
-        )
-        self._names.pop(number, None)
-
-
-def _minute(time: datetime) -> datetime:
-    return time.astimezone(UTC).replace(second=0, microsecond=0)

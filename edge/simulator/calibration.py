@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
+from edge.calibration import fit_lens
 from edge.config import CameraConfig, LineConfig, Point, PointPair, ZoneConfig
 from edge.simulator import background
 from edge.simulator.lens import BARREL, Lens
@@ -22,22 +23,25 @@ LINE_SEEN, ZONE_SEEN = 0.95, 0.75
 def camera_config(scene: Scene) -> CameraConfig:
     """The camera with its homography, and those of the store's lines and zones that it sees well.
 
-    The pairs are spread over the floor in view and read off the picture to a tenth of a pixel, so
-    what the lens bends is in the homography's residual, as with a real camera.
+    The pairs are spread over the floor in view and read off the picture to a tenth of a pixel;
+    the lens's distortion is the one that fits them, as `passerby-edge calibrate` tells it.
     """
     store = scene.store
     lens = Lens(store.pose(scene.camera), scene.size, BARREL if scene.lens else 0.0)
     chosen = _spread(store, lens)
     pixels, _ = lens.project(np.column_stack([chosen, np.zeros(len(chosen))]))
-    fractions = np.round(pixels, 1) / scene.size
+    fractions = np.round(np.round(pixels, 1) / scene.size, 6).tolist()
+    places = np.round(chosen, 3).tolist()
+    aspect = scene.size[0] / scene.size[1]
     return CameraConfig(
         id=f"{scene.name}-{scene.camera}",
         name=f"{scene.name.capitalize()}, {scene.camera}",
         source=address(scene),
         homography=tuple(
-            PointPair(pixel=(round(u, 6), round(v, 6)), floor=(round(x, 3), round(y, 3)))
-            for (u, v), (x, y) in zip(fractions.tolist(), chosen.tolist(), strict=True)
+            PointPair(pixel=pixel, floor=place)
+            for pixel, place in zip(fractions, places, strict=True)
         ),
+        distortion=fit_lens(fractions, places, aspect).distortion if scene.lens else 0.0,
         lines=tuple(line for line in store.lines if _line_seen(store, lens, line)),
         zones=tuple(zone for zone in store.zones if _zone_seen(store, lens, zone)),
     )

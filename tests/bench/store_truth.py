@@ -28,9 +28,11 @@ import cv2
 import numpy as np
 
 from edge import floor, wire
+from edge.calibration import calibrate
 from edge.camera import Frame
 from edge.config import AgentConfig, CameraConfig
 from edge.detector import Detections, Detector
+from edge.ground import Ground
 from edge.pipeline import UNSURE, CameraPipeline
 from edge.privacy import Gate
 from edge.simulator import Scene, address, camera_config, parse, pictures, truth
@@ -149,7 +151,8 @@ def ours(scene: Scene, camera: CameraConfig, found: dict[str, np.ndarray]) -> Fo
     """Through the pipeline of the agent, and what it lets out; dots are before the gate."""
     default = AgentConfig.model_fields
     gate = Gate(default["position_step"].default, default["time_step"].default)
-    pipeline = CameraPipeline(camera, cast(Detector, Recorded(found)), gate, scene.fps, seed=0)
+    ground = Ground([camera], gate, {camera.id: scene.fps}, seed=0)
+    pipeline = CameraPipeline(camera, cast(Detector, Recorded(found)), ground, scene.fps)
     blank = np.zeros((scene.size[1], scene.size[0], 3), np.uint8)
     events: list[wire.Event] = []
     rows = []
@@ -175,8 +178,8 @@ def ours(scene: Scene, camera: CameraConfig, found: dict[str, np.ndarray]) -> Fo
 
 def theirs(scene: Scene, camera: CameraConfig, found: dict[str, np.ndarray]) -> Found:
     """Through `supervision` and `trackers`, with lines and zones drawn on the picture."""
-    matrix = _homography(camera)
     size = np.array(scene.size)
+    matrix = _homography(camera, size[0] / size[1])
 
     def drawn(points: Sequence[tuple[float, float]]) -> list[list[float]]:
         corners = np.array([points], np.float64)
@@ -197,7 +200,7 @@ def theirs(scene: Scene, camera: CameraConfig, found: dict[str, np.ndarray]) -> 
         result = json.loads(files[2].read_text())
     rows = np.array(result["points"], np.float64).reshape(-1, 4)
     if len(rows):
-        feet = np.clip(rows[None, :, 2:] / size, floor.EDGE, 1 - floor.EDGE)
+        feet = rows[None, :, 2:] / size
         rows[:, 2:] = cv2.perspectiveTransform(feet, matrix)[0]
     return _found(
         camera,
@@ -211,16 +214,17 @@ def _found(
     camera: CameraConfig, crossings: list[Crossing], stays: list[Stay], rows: list[Any]
 ) -> Found:
     dots = np.array(rows, np.float64).reshape(-1, 4)
-    plan = floor.plan(_homography(camera), [], [zone.polygon for zone in camera.zones])
+    plan = floor.plan([], [zone.polygon for zone in camera.zones])
     inside = floor.inside(plan, dots[:, 2:])
     names = [zone.id for zone in camera.zones]
     zones = [names[row.argmax()] if row.any() else "" for row in inside]
     return Found(crossings, stays, dots, zones)
 
 
-def _homography(camera: CameraConfig) -> floor.Floats:
+def _homography(camera: CameraConfig, aspect: float) -> floor.Floats:
+    """Picture to floor as the peers' user would have it, without the lens."""
     pairs = camera.homography or ()
-    return floor.fit_homography([pair.pixel for pair in pairs], [pair.floor for pair in pairs])
+    return calibrate([p.pixel for p in pairs], [p.floor for p in pairs], aspect=aspect).matrix
 
 
 def _seconds(time: datetime) -> float:

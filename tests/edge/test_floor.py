@@ -21,7 +21,7 @@ def points(*pairs: tuple[float, float]) -> floor.Floats:
 
 
 def crossing(line: list[tuple[float, float]], way: list[tuple[float, float]]) -> list[int]:
-    plan = floor.plan(None, [line], [])
+    plan = floor.plan([line], [])
     steps = points(*way)
     return [int(floor.crossings(plan, a[None], b[None])[0, 0]) for a, b in pairwise(steps)]
 
@@ -72,55 +72,38 @@ def slowly_inside(polygon: list[tuple[float, float]], x: float, y: float) -> boo
 
 @given(st.lists(point, max_size=12))
 def test_points_in_zones_equal_an_edge_by_edge_walk(where: list[tuple[float, float]]) -> None:
-    plan = floor.plan(None, [], [SQUARE, NOTCHED])
+    plan = floor.plan([], [SQUARE, NOTCHED])
     result = floor.inside(plan, points(*where).reshape(-1, 2))
     expected = [[slowly_inside(zone, *each) for zone in (SQUARE, NOTCHED)] for each in where]
     assert result.tolist() == expected
 
 
 def test_without_lines_and_zones_there_is_nothing() -> None:
-    plan = floor.plan(None, [], [])
+    plan = floor.plan([], [])
     two = points((0, 0), (1, 1))
     assert floor.inside(plan, two).shape == (2, 0)
     assert floor.crossings(plan, two, two).shape == (2, 0)
     assert floor.line_distances(plan, two).shape == (2, 0)
+    assert floor.zone_depths(plan, two).shape == (2, 0)
 
 
 def test_distances_are_to_the_nearest_part_of_a_line() -> None:
-    plan = floor.plan(None, [[(0, 0), (1, 0), (1, 1)], [(5, 5), (6, 5)]], [])
+    plan = floor.plan([[(0, 0), (1, 0), (1, 1)], [(5, 5), (6, 5)]], [])
     distances = floor.line_distances(plan, points((0.5, 0.2), (-3.0, 4.0)))
     np.testing.assert_allclose(distances, [[0.2, np.hypot(4.5, 4.8)], [5.0, np.hypot(8, 1)]])
 
 
-def test_a_homography_gives_back_its_points_and_loses_those_above_the_horizon() -> None:
-    # A camera that looks down on the floor: far rows are squeezed, the horizon is at y = 0.2.
-    truth = np.array([[4.0, 0.0, -2.0], [0.0, 0.0, 3.0], [0.0, 1.0, -0.2]])
-    picture = [(0.1, 0.4), (0.9, 0.4), (0.9, 0.9), (0.1, 0.9), (0.5, 0.6)]
-    exact = floor.project(floor.plan(truth, [], []), points(*picture))
-    metres = [(x, y) for x, y in exact.tolist()]
-    matrix = floor.fit_homography(picture, metres)
-    assert floor.reprojection_error(matrix, picture, metres).max() < 1e-6
-    projected = floor.project(floor.plan(matrix, [], []), points((0.5, 0.1), (0.3, 0.7)))
-    assert np.isnan(projected[0]).all()
-    np.testing.assert_allclose(projected[1], [(4 * 0.3 - 2) / 0.5, 3 / 0.5])
-
-
-def test_a_wrong_pair_shows_in_the_reprojection_error() -> None:
-    picture = [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0), (0.5, 0.5), (0.25, 0.75)]
-    metres = [(10 * x, 10 * y) for x, y in picture]
-    metres[4] = (8.0, 5.0)
-    matrix = floor.fit_homography(picture, metres)
-    errors = floor.reprojection_error(matrix, picture, metres)
-    assert errors.argmax() == 4
-    assert errors.max() > 1.0
-
-
-def test_foot_points_are_bottom_centres_within_the_picture() -> None:
-    boxes = np.array([[10, 20, 30, 80], [-50, 0, 10, 500]], np.float32)
-    feet = floor.foot_points(boxes, 100, 200)
-    np.testing.assert_allclose(feet, [[0.2, 0.4], [0.0, 1.0]], atol=1e-5)
-    assert (feet > 0).all()
-    assert (feet < 1).all()
+@given(st.lists(point, min_size=1, max_size=12))
+def test_the_depth_in_a_zone_is_how_far_its_nearest_side_is(
+    where: list[tuple[float, float]],
+) -> None:
+    sides = [*pairwise([*SQUARE, SQUARE[0]])]
+    plan = floor.plan([], [SQUARE])
+    for (x, y), (depth,) in zip(where, floor.zone_depths(plan, points(*where)), strict=True):
+        along = np.linspace(0, 1, 2001)[:, None]
+        spots = np.concatenate([np.array(a) + along * np.subtract(b, a) for a, b in sides])
+        assert abs(depth) == pytest.approx(np.hypot(*(spots - (x, y)).T).min(), abs=1e-3)
+        assert (depth >= 0) == floor.inside(plan, points((x, y)))[0, 0] or depth == 0
 
 
 @pytest.mark.parametrize(

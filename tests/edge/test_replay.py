@@ -17,6 +17,7 @@ from edge.__main__ import main
 from edge.camera import Lost, Restarted, read
 from edge.config import load_camera
 from edge.detector import Detector
+from edge.ground import Ground
 from edge.pipeline import CameraPipeline
 from edge.privacy import Gate
 
@@ -151,7 +152,9 @@ def test_a_pipeline_ends_tracks_on_loss_and_restart_and_names_them_at_random(
     frames = list(islice(read(shared / "video/store-aisle.gif", START), 30))
     seen: set[str] = set()
     for gone in (Restarted(frames[-1].time), Lost(frames[-1].time, "offline")):
-        pipeline = CameraPipeline(camera, detector, Gate(0.02), 16.67)
+        pipeline = CameraPipeline(
+            camera, detector, Ground([camera], Gate(0.02), {camera.id: 16.67}), 16.67
+        )
         for frame in frames:
             assert not [e for e in pipeline.handle(frame) if isinstance(e, wire.Path)]
         ids = set(pipeline.track_ids)

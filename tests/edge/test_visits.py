@@ -1,6 +1,5 @@
 """Events from walks on the floor whose truth is known."""
 
-from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 
 from edge import floor, wire
 from edge.config import CameraConfig
+from edge.ground import watched
 from edge.visits import Observer
 
 START = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
@@ -48,11 +48,27 @@ CAMERA = CameraConfig.model_validate(
 )
 
 
-def observer() -> Observer:
-    plan = floor.plan(
-        None, [each.points for each in CAMERA.lines], [each.polygon for each in CAMERA.zones]
+METRE = 0.05
+"""Of the picture, as it is not calibrated."""
+
+
+def observer(staff_after: timedelta | None = None) -> Observer:
+    return Observer(watched([CAMERA]), lambda number: f"{number:016x}", staff_after)
+
+
+def see(
+    watcher: Observer, time: datetime, there: dict[int, tuple[float, float]], hidden: bool = False
+) -> list[wire.Event]:
+    points = np.array(list(there.values()), np.float64).reshape(-1, 2)
+    count = len(there)
+    return watcher.observe(
+        time,
+        CAMERA.id,
+        np.array(list(there), np.int64),
+        points,
+        np.full(count, METRE),
+        np.full(count, hidden),
     )
-    return Observer(CAMERA, plan, FPS, lambda number: f"{number:016x}")
 
 
 def at(frame: float) -> datetime:
@@ -62,14 +78,14 @@ def at(frame: float) -> datetime:
 def watch(*walks: list[Place], close: bool = True, of: Observer | None = None) -> list[wire.Event]:
     """The events of walks, a place a frame; None is unseen, and a walk that is over has ended."""
     watcher = of or observer()
-    events = []
+    events: list[wire.Event] = []
     for frame in range(max(map(len, walks))):
+        for number, walk in enumerate(walks, 1):
+            if frame == len(walk):
+                events += watcher.end(number)
         seen = {n: walk[frame] for n, walk in enumerate(walks, 1) if frame < len(walk)}
-        there = {n: place for n, place in seen.items() if place is not None}
-        points = np.array(list(there.values()), np.float64).reshape(-1, 2)
-        ended = [n for n, walk in enumerate(walks, 1) if frame == len(walk)]
-        events += watcher.observe(at(frame), np.array(list(there), np.int64), points, ended)
-    return events + (watcher.close(at(max(map(len, walks)))) if close else [])
+        events += see(watcher, at(frame), {n: spot for n, spot in seen.items() if spot})
+    return events + (watcher.end_all("shutdown") if close else [])
 
 
 def only(events: list[wire.Event], kind: type[Kind]) -> list[Kind]:
@@ -190,76 +206,42 @@ def test_a_path_tells_way_zones_and_time() -> None:
     assert 4 <= len(path.points) <= 8
 
 
-def test_occupancy_is_weighted_by_time_and_breaks_at_the_minute() -> None:
-    # Two for 30 s, one for 60 s, nobody after.
-    one: list[Place] = [(0.8, 0.2)] * 900
-    two: list[Place] = [(0.8, 0.4)] * 300
-    away: list[Place] = [(0.1, 0.1)] * 1250
-    periods = [e for e in only(watch(one, two, away), wire.Occupancy) if e.zone == "till"]
-    assert [(p.start, p.stop) for p in periods] == [
-        (at(0), at(600)),
-        (at(600), at(1200)),
-        (at(1200), at(1250)),
-    ]
-    assert [p.mean for p in periods] == [pytest.approx(1.5), pytest.approx(0.5), 0.0]
-    assert [(p.min, p.max) for p in periods] == [(0, 2), (0, 1), (0, 0)]
+def test_who_is_there_too_long_is_staff_where_that_is_wished() -> None:
+    spots: list[tuple[Place, int]] = [((0.7, 0.3), 100), ((0.3, 0.3), 50), ((0.7, 0.3), 50)]
+    walk = [spot for spot, frames in spots for _ in range(frames)]
+    for after, expected in ((None, [False, False]), (timedelta(seconds=12), [False, True])):
+        visits = only(watch(walk, of=observer(after)), wire.Visit)
+        assert [visit.staff for visit in visits] == expected
 
 
-def test_a_minute_s_events_come_with_the_first_frame_after_it() -> None:
+def test_a_visit_says_whether_somebody_else_was_in_the_way() -> None:
+    for hidden, expected in ((False, "lost"), (True, "occluded")):
+        watcher = observer()
+        for frame in range(20):
+            see(watcher, at(frame), {1: (0.7, 0.3)}, hidden and frame == 19)
+        (visit,) = only([*watcher.end(1)], wire.Visit)
+        assert visit.ended == expected
+
+
+def test_a_gap_is_bridged_and_counted() -> None:
     watcher = observer()
-    nobody = np.empty(0, np.int64), np.empty((0, 2))
-    assert watcher.observe(at(595), *nobody) == []
-    assert {type(e) for e in watcher.observe(at(600), *nobody)} == {wire.Coverage, wire.Occupancy}
+    for frame in (*range(20), *range(80, 100)):
+        if frame == 80:
+            watcher.came_back(1)
+        see(watcher, at(frame), {1: (0.7, 0.3)})
+    (visit,) = only([*watcher.end(1)], wire.Visit)
+    assert (visit.dwell, visit.stitched) == (9.9, 1)
 
 
-def test_coverage_counts_what_was_seen_and_says_why_not_more() -> None:
+def test_two_who_were_one_are_one_visit() -> None:
     watcher = observer()
-    events = watch([(0.8, 0.2)] * 300, of=watcher, close=False)
-    for second in range(35, 130):
-        events += watcher.lost(START + timedelta(seconds=second), "offline")
-    events += watcher.observe(
-        START + timedelta(seconds=130), np.empty(0, np.int64), np.empty((0, 2))
-    )
-    events += watcher.close(START + timedelta(seconds=140))
-    told = [
-        ((c.start - START).seconds, (c.stop - START).seconds, c.seen, c.expected, c.cause)
-        for c in only(events, wire.Coverage)
-    ]
-    assert told == [
-        (0, 35, 300, 350, "ok"),
-        (35, 60, 0, 250, "offline"),
-        (60, 120, 0, 600, "offline"),
-        (120, 130, 0, 100, "offline"),
-        (130, 140, 1, 100, "overloaded"),
-    ]
-    assert [v.ended for v in only(events, wire.Visit)] == ["lost"]
-    # Where nothing was seen, nobody knows how many were there.
-    assert {o.start for o in only(events, wire.Occupancy)} == {
-        START,
-        START + timedelta(seconds=130),
-    }
-
-
-def test_the_people_of_a_moment_are_known() -> None:
-    watcher = observer()
-    watch([(0.8, 0.2)] * 5, [(0.8, 0.3)] * 5, [(0.1, 0.1)] * 5, of=watcher, close=False)
-    assert watcher.people == {"till": 2, "desk": 0}
-    watcher.forget(at(6))
-    assert watcher.people == {"till": 0, "desk": 0}
-
-
-def test_a_clock_that_leaps_or_goes_back_does_no_harm() -> None:
-    watcher = observer()
-    watch([(0.8, 0.2)] * 50, of=watcher, close=False)
-    back = watcher.observe(at(0), np.array([1]), np.array([[0.8, 0.2]]))
-    years = watcher.observe(START + timedelta(days=3650), np.array([1]), np.array([[0.8, 0.2]]))
-    assert back == []
-    assert Counter(type(e).__name__ for e in years) == {
-        "Visit": 1,
-        "Path": 1,
-        "Coverage": 1,
-        "Occupancy": 2,
-    }
+    for frame in range(50):
+        there = {1: (0.7, 0.3)} if frame < 30 else {}
+        see(watcher, at(frame), there | ({2: (0.7, 0.31)} if frame >= 20 else {}))
+    watcher.merge(1, 2)
+    assert watcher.counts == [1, 0]
+    (visit,) = only(watcher.end_all(), wire.Visit)
+    assert (visit.entered, visit.dwell, visit.track) == (at(0), 4.9, f"{2:016x}")
 
 
 def moments(event: wire.Event) -> list[datetime]:
@@ -268,10 +250,8 @@ def moments(event: wire.Event) -> list[datetime]:
             return [event.time]
         case wire.Visit():
             return [event.exited]
-        case wire.Path():
-            return []
         case _:
-            return [event.stop]
+            return []
 
 
 # Never along the picture's edge, where the line ends.
@@ -283,20 +263,19 @@ walks = st.lists(
 
 @given(walks)
 def test_the_books_balance(routes: list[list[tuple[tuple[float, float], int]]]) -> None:
-    """Whatever people do: net crossings, visits and `through` agree with where they were."""
+    """Whatever people do: net crossings, visits and `pending` agree with where they were."""
     stays: list[list[Place]] = [[spot for spot, n in route for _ in range(n)] for route in routes]
     watcher = observer()
     events: list[wire.Event] = []
     for frame in range(max(map(len, stays)) + 1):
+        pending = min([at(frame - 1), *filter(None, [watcher.pending])])
+        now = [e for n, walk in enumerate(stays, 1) if frame == len(walk) for e in watcher.end(n)]
         there = {n: walk[frame] for n, walk in enumerate(stays, 1) if frame < len(walk)}
-        points = np.array(list(there.values()), np.float64).reshape(-1, 2)
-        ended = [n for n, walk in enumerate(stays, 1) if frame == len(walk)]
-        through = watcher.through
-        now = watcher.observe(at(frame), np.array(list(there), np.int64), points, ended)
+        now += see(watcher, at(frame), {n: spot for n, spot in there.items() if spot})
         for event in now:
-            assert through is None or all(moment >= through for moment in moments(event))
+            assert all(moment >= pending for moment in moments(event))
         events += now
-    events += watcher.close(at(max(map(len, stays)) + 1))
+    events += watcher.end_all()
     for number, walk in enumerate(stays, 1):
         track = f"{number:016x}"
         net = sum(
@@ -313,8 +292,6 @@ def test_the_books_balance(routes: list[list[tuple[tuple[float, float], int]]]) 
         assert all(v.dwell >= 1 for v in visits)
         (path,) = (p for p in only(events, wire.Path) if p.track == track)
         assert path.duration == pytest.approx((len(walk) - 1) / FPS)
-    seen = sum(c.seen for c in only(events, wire.Coverage))
-    assert seen == max(map(len, stays)) + 1
 
 
 way = st.lists(st.tuples(st.integers(1, 20), place), min_size=1, max_size=60)

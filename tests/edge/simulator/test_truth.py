@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from edge import floor
+from edge.calibration import foot_points, project, stand
 from edge.simulator import STORES, Scene, camera_config
 from edge.simulator import truth as module
 from edge.simulator.lens import BARREL, Lens
@@ -193,10 +193,9 @@ def test_a_camera_is_calibrated_as_an_installer_would(name: str, camera: str) ->
     for seed in range(5):
         scene = Scene(name, camera, seed)
         config = camera_config(scene)
-        pairs = config.homography
-        assert pairs is not None
-        assert len(pairs) >= 6
-        matrix = floor.fit_homography([p.pixel for p in pairs], [p.floor for p in pairs])
+        calibration = config.calibration(scene.size[0] / scene.size[1])
+        assert calibration is not None
+        assert len(config.homography or ()) >= 8
         store, size = scene.store, np.array(scene.size)
         lens = Lens(store.pose(camera), scene.size, BARREL)
         rng = np.random.default_rng(seed)
@@ -205,8 +204,11 @@ def test_a_camera_is_calibrated_as_an_installer_would(name: str, camera: str) ->
         well = (depth > 0) & (np.hypot(*(spots - lens.position[:2]).T) < 10)
         well &= ((pixels > 0.05 * size) & (pixels < 0.95 * size)).all(axis=1)
         assert well.sum() > 20
-        back = floor.project(floor.plan(matrix, [], []), pixels[well] / size)
-        assert np.hypot(*(back - spots[well]).T).max() < 0.15
+        back = project(calibration, pixels[well] / size)
+        assert np.hypot(*(back - spots[well]).T).max() < 0.03
+        # The lens is found by the pairs alone, and with it where the camera hangs.
+        assert calibration.distortion == pytest.approx(BARREL / (1 - BARREL), abs=0.003)
+        assert np.hypot(*(calibration.below - lens.position[:2])) < 0.1
 
 
 @pytest.mark.parametrize("name", sorted(STORES))
@@ -225,17 +227,23 @@ def test_some_camera_watches_what_matters(name: str) -> None:
             assert config.min_confidence == type(config).model_fields["min_confidence"].default
 
 
-def test_the_box_s_foot_is_near_where_one_stands() -> None:
+def test_a_box_says_where_one_stands() -> None:
     scene = Scene("supermarket", "overview", 3, 40, minutes=0.1)
     found, config = record(scene), camera_config(scene)
-    pairs = config.homography or ()
-    matrix = floor.fit_homography([p.pixel for p in pairs], [p.floor for p in pairs])
+    calibration = config.calibration(scene.size[0] / scene.size[1])
+    assert calibration is not None
     near = np.hypot(*(found.positions - scene.store.pose("overview").position[:2]).T) < 10
     whole = (found.visibility >= 0.9) & near & (found.boxes[:, 3] < 355)
-    feet = floor.foot_points(found.boxes[whole], *scene.size)
-    off = floor.project(floor.plan(matrix, [], []), feet) - found.positions[whole]
+    boxes, places = found.boxes[whole], found.positions[whole]
     assert whole.sum() > 100
-    assert np.median(np.hypot(*off.T)) < 0.25
+
+    def off(points: np.ndarray) -> float:
+        return float(np.median(np.hypot(*(points - places).T)))
+
+    stood = off(stand(calibration, boxes, *scene.size))
+    assert stood < 0.12
+    # Below the middle of a box is where those who lean do not stand.
+    assert stood < 0.7 * off(project(calibration, foot_points(boxes, *scene.size)))
 
 
 def test_the_rules_are_those_that_are_documented() -> None:
