@@ -70,7 +70,7 @@ def arrange(
         "model": reference.model_hash,
         "onnxruntime": onnxruntime.__version__,
         "providers": onnxruntime.get_available_providers(),
-        "cores": _cores(),
+        "cores": cores(),
         "callers": callers,
         "preference": list(preference or PROVIDERS),
     }
@@ -105,7 +105,7 @@ def measure(
                 log.warning("this onnxruntime has no %s: install the one that has it", provider)
             continue
         # An accelerator has its own way to share itself out.
-        counts = sorted({1, _cores()}) if provider in ("cpu", "openvino") else [1]
+        counts = sorted({1, cores()}) if provider in ("cpu", "openvino") else [1]
         for threads in counts:
             try:
                 detector = Detector(model, provider, threads)
@@ -161,7 +161,7 @@ def _picture() -> npt.NDArray[np.uint8]:
     return picture
 
 
-def _cores() -> int:
+def cores() -> int:
     """Cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -4,6 +4,7 @@ import hashlib
 import secrets
 import time
 from collections import deque
+from concurrent.futures import Executor, Future
 from datetime import datetime
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from edge import floor, wire
 from edge.camera import Frame, Lost, Signal
 from edge.config import CameraConfig
-from edge.detector import Detector
+from edge.detector import Detections, Detector
 from edge.privacy import Gate
 from edge.tracker import Tracker, Tracks
 from edge.visits import Observer
@@ -21,7 +22,9 @@ UNSURE = 0.6
 
 
 class CameraPipeline:
-    """Detector, tracker, floor, visits and gate of one camera; one thread at a time.
+    """Detector, tracker, floor, visits and gate of one camera.
+
+    One thread at a time, but for `begin` and `detect`.
 
     Args:
         camera: what is watched.
@@ -92,19 +95,31 @@ class CameraPipeline:
         through = self._observer.through
         return through and self._gate.floor(through)
 
-    def handle(self, signal: Signal) -> list[wire.Event]:
-        """The events that a signal makes certain."""
+    def begin(self, signal: Signal, crew: Executor) -> Future[Detections] | None:
+        """Begin what `handle` will need of the crew; from any thread, frames ahead of `handle`."""
+        return crew.submit(self.detect, signal) if isinstance(signal, Frame) else None
+
+    def handle(self, signal: Signal, ahead: Future[Detections] | None = None) -> list[wire.Event]:
+        """The events that a signal makes certain; `ahead` is what `begin` gave for it."""
         if isinstance(signal, Frame):
-            return self.process(signal)
+            return self.follow(signal, ahead.result() if ahead else self.detect(signal))
         if isinstance(signal, Lost):
             return self.lost(signal.time, signal.cause)
         return self.restart(signal.time)
 
     def process(self, frame: Frame) -> list[wire.Event]:
         """The events that a frame makes certain."""
+        return self.follow(frame, self.detect(frame))
+
+    def detect(self, frame: Frame) -> Detections:
+        """The people in a frame; from any threads, of several frames at once."""
         began = time.perf_counter()
         found = self._detector.detect(frame.image, self._unsure)
         self.inference.append((time.perf_counter() - began) * 1000)
+        return found
+
+    def follow(self, frame: Frame, found: Detections) -> list[wire.Event]:
+        """The events that a frame makes certain, with the people in it; in the order of frames."""
         self.tracks = self._tracker.update(found.boxes, found.scores)
         height, width = frame.image.shape[:2]
         feet = floor.foot_points(self.tracks.boxes, width, height)
