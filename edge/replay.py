@@ -56,7 +56,7 @@ def replay(
     gate = Gate(step, default["time_step"].default)
     pipeline = CameraPipeline(camera, Detector(model), gate, fps, seed)
     began = told = time.perf_counter()
-    count = 0
+    count, end = 0, start
     with ExitStack() as files:
         lines = files.enter_context(out.open("wb"))
         rows = files.enter_context(tracks.open("w")) if tracks else None
@@ -67,8 +67,11 @@ def replay(
             return len(events)
 
         try:
-            for frame, events in fly(read(video, start, fps), pipeline, crew, depth(cores(), 1)):
+            for frame, events in fly(
+                read(video, start, camera.fps), pipeline, crew, depth(cores(), 1)
+            ):
                 count += write(events)
+                end = frame.time + timedelta(seconds=1 / fps)
                 if rows and isinstance(frame, Frame):
                     rows.writelines(_rows(frame.index + 1, pipeline.tracks))
                 if time.perf_counter() - told > PROGRESS_SECONDS:
@@ -77,7 +80,7 @@ def replay(
                     log.info("%s: frame %d, %.0f frames/s", video, pipeline.frames, rate)
         finally:
             if pipeline.frames:
-                count += write(pipeline.close(start + timedelta(seconds=pipeline.frames / fps)))
+                count += write(pipeline.close(end))
     return Summary(pipeline.frames, count, time.perf_counter() - began)
 
 

@@ -165,10 +165,13 @@ def test_a_live_camera_that_goes_and_comes_back(monkeypatch: pytest.MonkeyPatch)
             opened.append(self)
             self.left = 3
 
-        def read(self) -> tuple[bool, object]:
+        def grab(self) -> bool:
             time.sleep(0.02)
             self.left -= 1
-            return self.left >= 0, np.full((4, 4, 3), len(opened), np.uint8)
+            return self.left >= 0
+
+        def retrieve(self) -> tuple[bool, object]:
+            return True, np.full((4, 4, 3), len(opened), np.uint8)
 
         def release(self) -> None:
             pass
