@@ -31,8 +31,11 @@ def assemble(callers: int) -> ThreadPoolExecutor:
 
 
 def depth(callers: int, cameras: int) -> int:
-    """How many frames of each camera may be in flight: enough to keep the crew busy, and one."""
-    return math.ceil(callers / cameras) + 1
+    """How many frames of each camera may be in flight.
+
+    Twice what the crew looks at, so that one that is slow does not stop the others, and one more.
+    """
+    return math.ceil(2 * callers / cameras) + 1
 
 
 def fly(
