@@ -6,6 +6,7 @@ import statistics
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -21,6 +22,7 @@ from edge.config import (
     config_hash,
     layout,
 )
+from edge.flight import assemble, depth, fly
 from edge.ground import Ground, floors
 from edge.outbox import Outbox, OutboxError
 from edge.pipeline import CameraPipeline
@@ -49,12 +51,14 @@ class Watch:
         self.lock = threading.Lock()
         self._began = time.monotonic()
 
-    def run(self, stop: threading.Event, look: Look | None) -> None:
-        """Follow the camera until `stop`, or the end of its file."""
+    def run(
+        self, stop: threading.Event, crew: ThreadPoolExecutor, depth: int, look: Look | None
+    ) -> None:
+        """Follow the camera until `stop`, or the end of its file; the crew detects."""
         end = datetime.now(UTC)
         try:
-            for signal in watch(self.camera, stop):
-                self._keep(self.pipeline.handle(signal))
+            for signal, events in fly(watch(self.camera, stop), self.pipeline, crew, depth):
+                self._keep(events)
                 end = signal.time
                 if isinstance(signal, Frame):
                     end += self._interval
@@ -95,7 +99,7 @@ class Watch:
             state="stopped" if self.over else self.pipeline.state,
             frames=self.pipeline.frames,
             fps=round(self.pipeline.frames / seconds, 1),
-            dropped=0,
+            dropped=self.pipeline.dropped,
             inference_p50=round(statistics.median(times), 2),
             inference_p95=round(times[int(0.95 * (len(times) - 1))], 2),
         )
@@ -109,7 +113,7 @@ def run(config: AgentConfig, stop: threading.Event, look: Look | None = None) ->
 
     Raises EdgeError where the model or the outbox cannot be used.
     """
-    detector, _ = arrange(config.model, config.state, len(config.cameras), config.providers)
+    detector, arrangement = arrange(config.model, config.state, config.providers)
     outbox = Outbox(
         config.state,
         config.site,
@@ -176,8 +180,12 @@ def run(config: AgentConfig, stop: threading.Event, look: Look | None = None) ->
         health_seconds=config.health_every_seconds,
     )
     publisher.start()
+    crew = assemble(arrangement.callers)
+    frames = depth(arrangement.callers, len(watches))
     threads = [
-        threading.Thread(target=watched.run, args=(stop, look), name=watched.camera.id)
+        threading.Thread(
+            target=watched.run, args=(stop, crew, frames, look), name=watched.camera.id
+        )
         for watched in watches
     ]
     for thread in threads:
@@ -191,6 +199,7 @@ def run(config: AgentConfig, stop: threading.Event, look: Look | None = None) ->
             publisher.report()
     for thread in threads:
         thread.join()
+    crew.shutdown()
     flush()
     if not publisher.drained(5.0):
         log.warning("stopping while events wait in the outbox; they are sent at the next start")

@@ -1,7 +1,8 @@
 """How a detector is run on this machine: by which execution provider and with how many threads.
 
-What is fastest differs from chip to chip and with the number of cameras, so it is measured at the
-first start and kept until something that it depends on changes.
+What is fastest differs from chip to chip, so it is measured at the first start and kept until
+something that it depends on changes. The number of cameras is none of that: one camera keeps all
+cores busy too, see `edge.flight`.
 """
 
 import logging
@@ -35,10 +36,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Arrangement:
-    """A provider, its threads for one picture, and pictures a second of all callers together."""
+    """A provider, its threads for one picture, and pictures a second of all callers together.
+
+    `callers` is how many pictures it looks at at once.
+    """
 
     provider: Provider
     threads: int
+    callers: int
     rate: float
 
 
@@ -51,12 +56,12 @@ class _Measured:
 
 
 def arrange(
-    model: Path, folder: Path, callers: int, preference: Sequence[Provider] = ()
+    model: Path, folder: Path, preference: Sequence[Provider] = ()
 ) -> tuple[Detector, Arrangement]:
-    """The detector as it runs fastest here, for so many callers at once.
+    """The detector as it runs fastest here.
 
     The first call measures and keeps the result in `folder`; later ones read it, as long as the
-    model, ONNX Runtime, its providers, the cores, the callers and the preference are the same.
+    model, ONNX Runtime, its providers, the cores and the preference are the same.
 
     Args:
         preference: the providers that may be used; all that are here unless told. Between two of
@@ -70,8 +75,7 @@ def arrange(
         "model": reference.model_hash,
         "onnxruntime": onnxruntime.__version__,
         "providers": onnxruntime.get_available_providers(),
-        "cores": _cores(),
-        "callers": callers,
+        "cores": cores(),
         "preference": list(preference or PROVIDERS),
     }
     path = folder / FILE
@@ -81,16 +85,16 @@ def arrange(
             return Detector(model, known.provider, known.threads), known
         except ModelError as error:
             log.warning("%s, which was fastest, is gone: %s", known.provider, error)
-    measured = list(measure(model, reference, callers, preference))
+    measured = list(measure(model, reference, preference))
     detector, fastest = max(measured, key=lambda pair: pair[1].rate)
     told = ", ".join(f"{each.provider} × {each.threads}: {each.rate:.1f}" for _, each in measured)
-    log.info("%s, frames a second by provider × threads: %s", model.name, told)
+    log.info("%s, frames a second by provider × threads of a session: %s", model.name, told)
     _write(path, _Measured(conditions, fastest))
     return detector, fastest
 
 
 def measure(
-    model: Path, reference: Detector, callers: int, preference: Sequence[Provider] = ()
+    model: Path, reference: Detector, preference: Sequence[Provider] = ()
 ) -> Iterator[tuple[Detector, Arrangement]]:
     """Each arrangement that works here and how fast it is, in the order of preference.
 
@@ -105,7 +109,7 @@ def measure(
                 log.warning("this onnxruntime has no %s: install the one that has it", provider)
             continue
         # An accelerator has its own way to share itself out.
-        counts = sorted({1, _cores()}) if provider in ("cpu", "openvino") else [1]
+        counts = sorted({1, cores()}) if provider in ("cpu", "openvino") else [1]
         for threads in counts:
             try:
                 detector = Detector(model, provider, threads)
@@ -116,7 +120,10 @@ def measure(
             if off > SCORE_TOLERANCE:
                 log.warning("%s is not used: its scores are off by %.2f", provider, off)
                 break
-            yield detector, Arrangement(provider, threads, _rate(detector, picture, callers))
+            # As many as keep the cores busy: an accelerator's callers prepare the next picture.
+            callers = max(cores() // threads, 1)
+            rate = _rate(detector, picture, callers)
+            yield detector, Arrangement(provider, threads, callers, rate)
 
 
 def _rate(detector: Detector, picture: npt.NDArray[np.uint8], callers: int) -> float:
@@ -161,7 +168,7 @@ def _picture() -> npt.NDArray[np.uint8]:
     return picture
 
 
-def _cores() -> int:
+def cores() -> int:
     """Cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -6,6 +6,7 @@ rendered store, sim://NAME, is read like a file; see `edge.simulator`.
 
 import logging
 import math
+import os
 import random
 import threading
 import time
@@ -28,15 +29,27 @@ STALE_SECONDS = 5.0
 RETRY_SECONDS = (1.0, 60.0)
 POLL_SECONDS = 0.25
 TIME_OUTS = (cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, 5000, cv2.CAP_PROP_READ_TIMEOUT_MSEC, 5000)
+DECODING = (cv2.CAP_PROP_N_THREADS, 1)
+"""One thread a camera decodes: more would cost more in all, hold frames back, and take the cores
+from the detector's."""
 SLACK_FRAMES = 2
 """A sound file may hold this many frames fewer than its header says."""
+OFF_GRID = 0.05
+"""A file's frames are of variable rate once one is off by this part of a frame."""
+GAP_SECONDS = 600.0
+"""A file's time that leaps by more is wrong, and is not followed."""
 
+# FFmpeg has a line for every block that is damaged; what matters is counted and said here.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A picture (height, width, 3), BGR uint8, and when it was taken, in UTC."""
+    """A picture (height, width, 3), BGR uint8, and when it was taken, in UTC.
+
+    A number that `index` leaves out is a frame that was damaged, or that nobody took in time.
+    """
 
     index: int
     time: datetime
@@ -59,6 +72,8 @@ class Restarted:
 
 
 Signal = Frame | Lost | Restarted
+Dated = tuple[int, float, npt.NDArray[np.uint8]]
+"""Index, seconds since the first, and picture of a frame."""
 
 
 def frame_rate(camera: CameraConfig) -> float:
@@ -94,46 +109,85 @@ def file_rate(source: str | Path) -> float:
 
 
 def read(source: str | Path, start: datetime, fps: float | None = None) -> Iterator[Frame]:
-    """Every frame of a file or a rendered store; frame n is dated start + n / fps.
+    """Every frame of a file or a rendered store.
+
+    Frame n is dated start + n / fps, or, where `fps` is not given and a file's frames come at a
+    variable rate, as the file says.
 
     Raises:
         CameraError: no file, no video, or, after its last frame, fewer frames than it announces.
         ConfigError: a rendered store that there is not.
     """
-    fps = fps or file_rate(source)
-    if _is_rendered(source):
-        pictures = simulator.pictures(simulator.parse(str(source)))
-    else:
-        pictures = _decoded(Path(source))
-    for index, image in enumerate(pictures):
-        yield Frame(index, start + timedelta(seconds=index / fps), image)
+    rate = fps or file_rate(source)
+    for index, seconds, image in (
+        _rendered(str(source), rate)
+        if _is_rendered(source)
+        else _decoded(Path(source), rate, trusting=fps is None)
+    ):
+        yield Frame(index, start + timedelta(seconds=seconds), image)
 
 
-def _decoded(path: Path) -> Iterator[npt.NDArray[np.uint8]]:
+def _rendered(source: str, fps: float) -> Iterator[Dated]:
+    for index, image in enumerate(simulator.pictures(simulator.parse(source))):
+        yield index, index / fps, image
+
+
+def _decoded(path: Path, fps: float, *, trusting: bool) -> Iterator[Dated]:
+    """A file's frames; its own time counts if `trusting`."""
     capture = _open_file(path)
     announced = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-    count = 0
+    clock = _Clock(fps)
+    count = index = 0
     try:
-        while True:
-            there, image = capture.read()
-            if not there:
-                break
-            yield _pixels(image)
+        while (image := _next(capture)) is not None:
+            stamp = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 if trusting else math.nan
+            index, seconds = clock.date(stamp)
+            yield index, seconds, image
             count += 1
     finally:
         capture.release()
-    if count == 0 or count < announced - SLACK_FRAMES:
+    if count == 0 or index + 1 < announced - SLACK_FRAMES:
         raise CameraError(
             f"{path}: only {count} of {announced:.0f} frames can be read; "
             "the file is cut off or damaged, copy it again"
         )
+    if count <= index:
+        log.warning("%s: %d of %d frames cannot be read", path, index + 1 - count, index + 1)
+
+
+class _Clock:
+    """When a file's frames were taken: by its own time where that makes sense, else by its rate.
+
+    As long as the file's times lie on the grid of its rate, frames are numbered by that grid, so
+    that missing ones leave their numbers out.
+    """
+
+    def __init__(self, fps: float) -> None:
+        self._fps = fps
+        self._index, self._seconds = -1, -1 / fps
+        self._ahead = math.nan
+        self._on_grid = True
+
+    def date(self, stamp: float) -> tuple[int, float]:
+        """Index and seconds of the next frame, whose file says `stamp` seconds, or NaN."""
+        due = self._seconds + 1 / self._fps
+        seconds = stamp - self._ahead
+        if not self._seconds < seconds < self._seconds + GAP_SECONDS:
+            # The first frame; or two recordings in one file, each with a time of its own.
+            self._ahead, seconds = stamp - due, due
+        place = round(seconds * self._fps)
+        self._on_grid &= place > self._index and abs(seconds * self._fps - place) < OFF_GRID
+        self._index = place if self._on_grid else self._index + 1
+        self._seconds = self._index / self._fps if self._on_grid else seconds
+        return self._index, self._seconds
 
 
 def watch(camera: CameraConfig, stop: threading.Event) -> Iterator[Signal]:
     """What a camera gives from now on, until `stop` is set or its file is over.
 
-    A file comes in real time, every frame however late; with `loop` it begins again. A live
-    camera gives its latest frame at most `frame_rate` times a second and is opened again for ever.
+    A file comes in real time, every frame however late; with `loop` it begins again. Of a live
+    camera `frame_rate` frames a second are wanted, each until a newer one comes; it is opened again
+    for ever.
 
     Raises:
         CameraError: a file that cannot be read. A live camera is never given up.
@@ -148,41 +202,38 @@ def _paced(camera: CameraConfig, stop: threading.Event) -> Iterator[Signal]:
     begin, origin = datetime.now(UTC).replace(microsecond=0), time.monotonic()
     while True:
         frame = None
-        for frame in read(camera.source, begin, fps):
+        for frame in read(camera.source, begin, camera.fps):
             due = origin + (frame.time - begin).total_seconds()
             if stop.wait(max(due - time.monotonic(), 0.0)):
                 return
             yield frame
         if not camera.loop or frame is None:
             return
-        length = timedelta(seconds=(frame.index + 1) / fps)
+        length = frame.time - begin + timedelta(seconds=1 / fps)
         begin, origin = begin + length, origin + length.total_seconds()
         yield Restarted(begin)
 
 
 def _live(camera: CameraConfig, stop: threading.Event) -> Iterator[Signal]:
-    fps = frame_rate(camera)
     latest = _Latest()
     ended = threading.Event()
     reader = threading.Thread(
-        target=_fill, args=(camera.source, latest, ended), name=f"read {camera.id}", daemon=True
+        target=_fill,
+        args=(camera.source, frame_rate(camera), latest, ended),
+        name=f"read {camera.id}",
+        daemon=True,
     )
     reader.start()
-    index, due = 0, time.monotonic()
-    tell = due + STALE_SECONDS
+    tell = time.monotonic() + STALE_SECONDS
     try:
         while not stop.is_set():
-            taken = latest.take(POLL_SECONDS)
-            if taken is None:
-                if time.monotonic() > tell:
-                    tell = time.monotonic() + 1.0
-                    yield Lost(datetime.now(UTC), "offline")
-                continue
-            tell = time.monotonic() + STALE_SECONDS
-            yield Frame(index, taken[0], taken[1])
-            index += 1
-            due = max(due + 1 / fps, time.monotonic() - 1 / fps)
-            stop.wait(max(due - time.monotonic(), 0.0))
+            frame = latest.take(POLL_SECONDS)
+            if frame is not None:
+                tell = time.monotonic() + STALE_SECONDS
+                yield frame
+            elif time.monotonic() > tell:
+                tell = time.monotonic() + 1.0
+                yield Lost(datetime.now(UTC), "offline")
     finally:
         ended.set()
         # A reader that hangs in a dead connection ends with its time-out, not with us.
@@ -193,34 +244,40 @@ class _Latest:
     """One place for the newest frame: a frame that nobody took is replaced, never queued."""
 
     def __init__(self) -> None:
-        self._frame: tuple[datetime, npt.NDArray[np.uint8]] | None = None
+        self._frame: Frame | None = None
         self._changed = threading.Condition()
 
-    def put(self, image: npt.NDArray[np.uint8]) -> None:
+    def put(self, frame: Frame) -> None:
         with self._changed:
-            self._frame = datetime.now(UTC), image
+            self._frame = frame
             self._changed.notify()
 
-    def take(self, timeout: float) -> tuple[datetime, npt.NDArray[np.uint8]] | None:
+    def take(self, timeout: float) -> Frame | None:
         with self._changed:
             self._changed.wait_for(lambda: self._frame is not None, timeout)
             frame, self._frame = self._frame, None
             return frame
 
 
-def _fill(source: str, latest: _Latest, ended: threading.Event) -> None:
+def _fill(source: str, fps: float, latest: _Latest, ended: threading.Event) -> None:
+    """Put `fps` frames a second, numbered in turn; what comes in between is not even unpacked."""
     retry = RETRY_SECONDS[0]
+    index, due = 0, time.monotonic()
     while not ended.is_set():
         if source.isdecimal():
             capture = cv2.VideoCapture(int(source))
         else:
-            capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG, TIME_OUTS)
-        while not ended.is_set():
-            there, image = capture.read()
-            if not there:
-                break
+            capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG, TIME_OUTS + DECODING)
+        while not ended.is_set() and capture.grab():
             retry = RETRY_SECONDS[0]
-            latest.put(_pixels(image))
+            now = time.monotonic()
+            if now < due:
+                continue
+            due = max(due + 1 / fps, now - 1 / fps)
+            image = _unpacked(capture)
+            if image is not None:
+                latest.put(Frame(index, datetime.now(UTC), image))
+            index += 1
         capture.release()
         if not ended.is_set():
             log.warning("camera gives no frames; trying again in about %.0f s", retry)
@@ -240,7 +297,7 @@ def _is_rendered(source: str | Path) -> bool:
 def _open_file(path: Path) -> cv2.VideoCapture:
     if not path.is_file():
         raise CameraError(f"{path}: no such file; give the path of a video file")
-    capture = cv2.VideoCapture(str(path))
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, DECODING)
     if not capture.isOpened():
         raise CameraError(
             f"{path}: not a video that can be read; it is cut off, damaged or something else"
@@ -248,6 +305,22 @@ def _open_file(path: Path) -> cv2.VideoCapture:
     return capture
 
 
-def _pixels(image: object) -> npt.NDArray[np.uint8]:
+def _next(capture: cv2.VideoCapture) -> npt.NDArray[np.uint8] | None:
+    """The next picture that can be decoded, or None at the end."""
+    while capture.grab():
+        image = _unpacked(capture)
+        if image is not None:
+            return image
+    return None
+
+
+def _unpacked(capture: cv2.VideoCapture) -> npt.NDArray[np.uint8] | None:
+    """The picture that was grabbed (height, width, 3), or None if it is damaged."""
+    try:
+        there, image = capture.retrieve()
+    except cv2.error:
+        return None
+    if not there or image is None or not image.size:
+        return None
     pixels = np.asarray(image, np.uint8)
-    return pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, None], 3, axis=2)
+    return np.repeat(pixels[:, :, None], 3, axis=2) if pixels.ndim == 2 else pixels[:, :, :3]

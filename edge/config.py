@@ -170,7 +170,7 @@ class CameraConfig(_Model):
     `source` is a file, an rtsp:// or http:// address, a number for a USB camera, or a rendered
     store (sim://, see `edge.simulator`). `loop` begins a file again at its end. `fps` overrides
     what a file says of itself, and is how many frames a second are taken from a live camera (10
-    unless told).
+    unless told). `motion_gate: false` has every frame looked at, see `edge.stillness`.
     """
 
     id: Slug
@@ -185,6 +185,7 @@ class CameraConfig(_Model):
     staff_after: Annotated[float, Field(gt=0)] | None = None
     min_confidence: Annotated[float, Field(gt=0, lt=1)] = 0.35
     fps: Annotated[float, Field(gt=0, le=240)] | None = None
+    motion_gate: bool = True
 
     @model_validator(mode="before")
     @classmethod

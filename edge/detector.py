@@ -298,7 +298,8 @@ def _deim(
     RGB in 0..1, stretched to the input's shape, not normalised further (the projects' own
     `onnx_inf.py`).
     """
-    blob = cv2.dnn.blobFromImage(image, 1 / 255, (graph.width, graph.height), swapRB=True)
+    fitted = np.asarray(cv2.resize(image, (graph.width, graph.height)), np.uint8)
+    blob = _planes(fitted, (2, 1, 0), 1 / 255)
     target = np.array([[image.shape[1], image.shape[0]]], np.int64)
     labels, boxes, scores = session.run(
         ["labels", "boxes", "scores"], {"images": blob, "orig_target_sizes": target}
@@ -320,7 +321,7 @@ def _yolox(
     inner = (max(int(width * ratio), 1), max(int(height * ratio), 1))
     padded = np.full((graph.height, graph.width, 3), PAD, np.uint8)
     padded[: inner[1], : inner[0]] = cv2.resize(image, inner, interpolation=cv2.INTER_LINEAR)
-    (raw,) = session.run(None, {graph.picture: cv2.dnn.blobFromImage(padded)})
+    (raw,) = session.run(None, {graph.picture: _planes(padded, (0, 1, 2), 1.0)})
     scores = raw[0, :, 4] * raw[0, :, 5 + graph.person]
     kept = np.flatnonzero(~(scores < min_confidence))
     scores, cells, strides = scores[kept], raw[0, kept], graph.strides[kept]
@@ -337,7 +338,7 @@ def _ultralytics(
     A column is centre x, centre y, width and height of a box in pixels of the input, and classes.
     """
     padded, ratio, offset = _centred(image, graph.width, graph.height)
-    blob = cv2.dnn.blobFromImage(padded, 1 / 255, swapRB=True)
+    blob = _planes(padded, (2, 1, 0), 1 / 255)
     (raw,) = session.run(None, {graph.picture: blob})
     scores = raw[0, 4 + graph.person]
     kept = np.flatnonzero(~(scores < min_confidence))
@@ -354,7 +355,7 @@ def _end_to_end(
     A row is left, top, right and bottom in pixels of the input, score and class.
     """
     padded, ratio, offset = _centred(image, graph.width, graph.height)
-    blob = cv2.dnn.blobFromImage(padded, 1 / 255, swapRB=True)
+    blob = _planes(padded, (2, 1, 0), 1 / 255)
     (rows,) = session.run(None, {graph.picture: blob})
     # What is no number is taken along, to be refused, and not dropped in silence.
     wanted = (rows[0, :, 5] == graph.person) & (rows[0, :, 4] >= min_confidence)
@@ -385,6 +386,18 @@ def _centred(image: Image, width: int, height: int) -> tuple[Image, np.float32, 
         image if inner == (columns, rows) else cv2.resize(image, inner)
     )
     return padded, np.float32(ratio), np.array([left, top], np.float32)
+
+
+def _planes(picture: Image, order: tuple[int, int, int], scale: float) -> Floats:
+    """(1, 3, height, width) of a picture (height, width, 3): its channels in an order, scaled.
+
+    The same numbers as OpenCV's `blobFromImage`, in a third of the time.
+    """
+    tensor = np.empty((1, 3, *picture.shape[:2]), np.float32)
+    channels = cv2.split(picture)
+    for place, channel in enumerate(order):
+        np.multiply(channels[channel], np.float32(scale), out=tensor[0, place])
+    return tensor
 
 
 def _suppress(boxes: Floats, scores: Floats, overlap: float) -> npt.NDArray[np.int64]:

@@ -1,7 +1,9 @@
 """One camera's way from frames to its floor; replay and the agent use this same one."""
 
+import logging
 import time
 from collections import deque
+from concurrent.futures import Executor, Future
 from datetime import datetime
 from functools import lru_cache
 
@@ -12,20 +14,26 @@ from edge import wire
 from edge.calibration import foot_points, stand
 from edge.camera import Frame, Lost, Signal
 from edge.config import CameraConfig
-from edge.detector import Detector
+from edge.detector import Detections, Detector
 from edge.ground import Ground, Sight
+from edge.stillness import Stillness
 from edge.tracker import Tracker, Tracks
 
 UNSURE = 0.6
 """Detections down to this part of `min_confidence` may carry on a track, though begin none."""
+NOBODY = Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32))
 STATURE = 1.7
 """Metres that a person is tall, where a picture is not calibrated."""
 HIDDEN = 0.5
 """Somebody is hidden of whose box this share lies behind nearer ones."""
 
+log = logging.getLogger(__name__)
+
 
 class CameraPipeline:
-    """Detector, tracker and calibration of one camera, before its floor; one thread at a time.
+    """Detector, tracker and calibration of one camera, before its floor.
+
+    One thread at a time, but for `begin` and `detect`.
 
     Args:
         camera: what is watched.
@@ -34,8 +42,9 @@ class CameraPipeline:
         fps: frames a second that are expected.
 
     Attributes: `tracks` and `positions` (m, 2), the same tracks on the floor, are of the last
-    frame; `frames` counts those processed; `inference` holds the last 600 detections' times in
-    milliseconds; `state` is `ok` or why no frames come.
+    frame; `frames` counts those followed, `still` those of them that the motion gate kept from the
+    detector, and `dropped` those that were damaged or came too fast; `inference` holds the last 600
+    detections' times in milliseconds; `state` is `ok` or why no frames come.
     """
 
     def __init__(
@@ -46,8 +55,11 @@ class CameraPipeline:
         self._tracker = Tracker(fps, camera.min_confidence, self._unsure)
         self._calibration = lru_cache(maxsize=1)(camera.calibration)
         self._forget()
+        self._stillness = Stillness() if camera.motion_gate else None
+        self._size: tuple[int, ...] = ()
+        self._index = 0
         self.state: wire.Cause = "ok"
-        self.frames = 0
+        self.frames = self.still = self.dropped = 0
         self.inference: deque[float] = deque(maxlen=600)
 
     def _forget(self) -> None:
@@ -71,19 +83,44 @@ class CameraPipeline:
         """Every event dated before this has been returned; None before the first frame."""
         return self._ground.through(self._camera.id)
 
-    def handle(self, signal: Signal) -> list[wire.Event]:
-        """The events that a signal makes certain."""
-        if isinstance(signal, Frame):
-            return self.process(signal)
+    def begin(self, signal: Signal, crew: Executor) -> Future[Detections] | None:
+        """Let the crew begin what `handle` will most likely need; frames ahead of it."""
+        if not isinstance(signal, Frame) or (self._stillness and not self._stillness.open):
+            return None
+        return crew.submit(self.detect, signal)
+
+    def handle(self, signal: Signal, ahead: Future[Detections] | None = None) -> list[wire.Event]:
+        """The events that a signal makes certain; `ahead` is what `begin` gave for it."""
         if isinstance(signal, Lost):
             return self.lost(signal.time, signal.cause)
-        return self.restart(signal.time)
+        if not isinstance(signal, Frame):
+            return self.restart(signal.time)
+        # The order of frames alone decides, and never what was begun, so that a replay repeats
+        # itself.
+        if self._stillness and not self._stillness.must_look(signal.time, signal.image):
+            self.still += 1
+            return self.follow(signal, NOBODY)
+        found = ahead.result() if ahead else self.detect(signal)
+        events = self.follow(signal, found)
+        sure = (found.scores >= self._camera.min_confidence).any()
+        if self._stillness and (sure or len(self.tracks.ids)):
+            self._stillness.saw(signal.time)
+        return events
 
     def process(self, frame: Frame) -> list[wire.Event]:
-        """The events that a frame makes certain."""
+        """The events that a frame makes certain, whether or not anything moves in it."""
+        return self.follow(frame, self.detect(frame))
+
+    def detect(self, frame: Frame) -> Detections:
+        """The people in a frame; from any threads, of several frames at once."""
         began = time.perf_counter()
         found = self._detector.detect(frame.image, self._unsure)
         self.inference.append((time.perf_counter() - began) * 1000)
+        return found
+
+    def follow(self, frame: Frame, found: Detections) -> list[wire.Event]:
+        """The events that a frame makes certain, given the people in it; in the order of frames."""
+        events = self._resized(frame)
         self.tracks = self._tracker.update(found.boxes, found.scores)
         height, width = frame.image.shape[:2]
         boxes = self.tracks.boxes
@@ -97,10 +134,26 @@ class CameraPipeline:
             metres = (boxes[:, 3] - boxes[:, 1]) / (STATURE * np.sqrt(width * height))
         self.state = "ok"
         self.frames += 1
+        self.dropped += max(frame.index - self._index, 0)
+        self._index = frame.index + 1
         sight = Sight(
             frame.time, self.tracks.ids, self.positions, metres, hidden(boxes), self.tracks.ended
         )
-        return self._ground.see(self._camera.id, sight)
+        return events + self._ground.see(self._camera.id, sight)
+
+    def _resized(self, frame: Frame) -> list[wire.Event]:
+        """Tracks are in pixels: where those are others, all tracks end."""
+        before, self._size = self._size, frame.image.shape[:2]
+        if before in ((), self._size):
+            return []
+        log.warning(
+            "camera %s: the picture is %d x %d now, and was %d x %d: all tracks begin anew",
+            self._camera.id,
+            *self._size[::-1],
+            *before[::-1],
+        )
+        self._forget()
+        return self._ground.restart(self._camera.id, frame.time)
 
     def lost(self, time: datetime, cause: wire.Cause = "offline") -> list[wire.Event]:
         """No frames come: all tracks end. To be told about every second while that lasts."""
@@ -110,6 +163,7 @@ class CameraPipeline:
 
     def restart(self, time: datetime) -> list[wire.Event]:
         """A looped file begins again: all tracks end."""
+        self._index = 0
         self._forget()
         return self._ground.restart(self._camera.id, time)
 

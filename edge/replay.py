@@ -8,9 +8,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from edge import wire
-from edge.camera import file_rate, read
+from edge.arrangement import cores
+from edge.camera import Frame, file_rate, read
 from edge.config import AgentConfig, CameraConfig
 from edge.detector import Detector
+from edge.flight import assemble, depth, fly
 from edge.ground import Ground
 from edge.pipeline import CameraPipeline
 from edge.privacy import Gate
@@ -56,19 +58,23 @@ def replay(
     ground = Ground([camera], gate, {camera.id: fps}, seed)
     pipeline = CameraPipeline(camera, Detector(model), ground, fps)
     began = told = time.perf_counter()
-    count = 0
+    count, end = 0, start
     with ExitStack() as files:
         lines = files.enter_context(out.open("wb"))
         rows = files.enter_context(tracks.open("w")) if tracks else None
+        crew = files.enter_context(assemble(cores()))
 
         def write(events: list[wire.Event]) -> int:
             lines.writelines(wire.encode(event) + b"\n" for event in events)
             return len(events)
 
         try:
-            for frame in read(video, start, fps):
-                count += write(pipeline.process(frame))
-                if rows:
+            for frame, events in fly(
+                read(video, start, camera.fps), pipeline, crew, depth(cores(), 1)
+            ):
+                count += write(events)
+                end = frame.time + timedelta(seconds=1 / fps)
+                if rows and isinstance(frame, Frame):
                     rows.writelines(_rows(frame.index + 1, pipeline.tracks))
                 if time.perf_counter() - told > PROGRESS_SECONDS:
                     told = time.perf_counter()
@@ -76,7 +82,7 @@ def replay(
                     log.info("%s: frame %d, %.0f frames/s", video, pipeline.frames, rate)
         finally:
             if pipeline.frames:
-                count += write(pipeline.close(start + timedelta(seconds=pipeline.frames / fps)))
+                count += write(pipeline.close(end))
     return Summary(pipeline.frames, count, time.perf_counter() - began)
 
 

@@ -110,9 +110,6 @@ def add_check(add: Add) -> None:
         epilog="example: passerby-models check yolox_nano_416.onnx",
     )
     command.add_argument("file", type=Path, metavar="FILE", help="the detector, an ONNX file")
-    command.add_argument(
-        "--cameras", type=_count, default=1, metavar="N", help="that ask at once (%(default)s)"
-    )
     command.set_defaults(run=_check)
 
 
@@ -123,7 +120,7 @@ def _check(options: argparse.Namespace) -> int:
     spent = bench.frame_ms(detector)
     # Boxes and scores that are no numbers are refused by the detector itself.
     detector.detect(bench.noise(), 0.0)
-    rates = arrangement.measure(options.file, detector, options.cameras)
+    rates = arrangement.measure(options.file, detector)
     names = detector.classes
     lines = [
         ["family", detector.family],
@@ -136,7 +133,11 @@ def _check(options: argparse.Namespace) -> int:
         ["time", f"{spent:.1f} ms a frame with one thread (median of {bench.RUNS})"],
         ["answers", "numbers, on a grey picture and on noise"],
         *(
-            ["rate", f"{each.rate:.1f} frames/s by {each.provider} with threads × {each.threads}"]
+            [
+                "rate",
+                f"{each.rate:.1f} frames/s by {each.provider}, frames at once × {each.callers}, "
+                f"threads for each × {each.threads}",
+            ]
             for _, each in rates
         ),
     ]
@@ -286,12 +287,6 @@ def _export(options: argparse.Namespace) -> int:
     )
     print(f"{out}: {made.detector.family}, {_size(made.detector)}, {made.detector.model_hash}")
     return 0
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 64:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of cameras, 1 to 64")
-    return int(text)
 
 
 def _pixels(text: str) -> tuple[int, int]:

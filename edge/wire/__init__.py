@@ -234,7 +234,10 @@ class CameraHealth(Struct, frozen=True):
     state: Cause
     frames: Count
     fps: Seconds
-    dropped: Count
+    dropped: Annotated[
+        int,
+        Meta(ge=0, le=2**53 - 1, description="frames damaged, or that nobody took in time"),
+    ]
     inference_p50: Annotated[float, Meta(ge=0, description="milliseconds")] = 0.0
     inference_p95: Annotated[float, Meta(ge=0, description="milliseconds")] = 0.0
 

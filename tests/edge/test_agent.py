@@ -2,17 +2,25 @@
 
 import sqlite3
 import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 import yaml
 
 from deploy.demo.broker import free_port
 from edge import agent, wire
-from edge.config import load_agent
+from edge.camera import Frame
+from edge.config import CameraConfig, load_agent
+from edge.detector import Detector
+from edge.flight import assemble
+from edge.ground import Ground
 from edge.outbox import Outbox, OutboxError
+from edge.pipeline import CameraPipeline
+from edge.privacy import Gate
 from tests.end_to_end.processes import ROOT, wait_until
 
 SCENE = "sim://boutique?seed=7&people=10&minutes=0.1"
@@ -67,3 +75,22 @@ def test_events_wait_for_a_disk_that_is_full(
     events = kept(tmp_path / "state")
     assert events == offered
     assert {type(event) for event in events} >= {wire.Visit, wire.Path, wire.Occupancy}
+
+
+def test_health_says_what_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    camera = CameraConfig.model_validate({"id": "cam", "source": "rtsp://nowhere/"})
+    detector = Detector(ROOT / "models" / "demo.onnx")
+    ground = Ground([camera], Gate(0.02), {camera.id: 10.0})
+    watch = agent.Watch(camera, CameraPipeline(camera, detector, ground, 10.0), 10.0)
+    start = datetime.now(UTC)
+    frames = [
+        Frame(index, start + timedelta(seconds=index / 10), np.zeros((90, 160, 3), np.uint8))
+        for index in (0, 1, 2, 6, 7)
+    ]
+    monkeypatch.setattr(agent, "watch", lambda *_: iter(frames))
+    looked: list[int] = []
+    with assemble(2) as crew:
+        watch.run(threading.Event(), crew, 3, lambda *_: looked.append(watch.pipeline.frames))
+    health = watch.health()
+    assert (health.frames, health.dropped, health.state) == (5, 3, "stopped")
+    assert looked == [1, 2, 3, 4, 5]

@@ -48,28 +48,30 @@ def test_the_first_start_measures_and_the_next_one_reads(
     tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = count_measurements(monkeypatch)
-    detector, found = arrange(model, tmp_path / "state", 2)
-    assert set(asked) == {2}
+    detector, found = arrange(model, tmp_path / "state")
+    assert set(asked) == {arrangement.cores(), 1}
+    assert found.callers == arrangement.cores() // found.threads
     assert found.provider == "cpu"
     assert found.threads >= 1
     assert found.rate > 0
     assert detector.family == "end-to-end"
     asked.clear()
-    again, known = arrange(model, tmp_path / "state", 2)
+    again, known = arrange(model, tmp_path / "state")
     assert (again.model_hash, known, asked) == (detector.model_hash, found, [])
 
 
-def test_another_number_of_cameras_or_another_model_is_measured_again(
+def test_another_model_or_machine_is_measured_again(
     tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arrange(model, tmp_path, 1)
+    arrange(model, tmp_path)
     asked = count_measurements(monkeypatch)
-    arrange(model, tmp_path, 3)
-    assert set(asked) == {3}
-    asked.clear()
     graphs.save(graphs.end_to_end(names=PERSON, score=0.6), tmp_path)
-    arrange(model, tmp_path, 3)
-    assert set(asked) == {3}
+    arrange(model, tmp_path)
+    assert set(asked) == {arrangement.cores(), 1}
+    monkeypatch.setattr(arrangement, "cores", lambda: 6)
+    asked.clear()
+    arrange(model, tmp_path)
+    assert asked == [6, 1]
 
 
 @given(content=some.binary(max_size=60) | some.just(b'{"conditions": {}, "fastest": {}}'))
@@ -85,7 +87,7 @@ def test_what_cannot_be_kept_is_said_and_nothing_worse(
     tmp_path: Path, model: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("in the way")
-    _, found = arrange(model, tmp_path / "file", 1)
+    _, found = arrange(model, tmp_path / "file")
     assert found.rate > 0
     assert "will be measured again" in caplog.text
 
@@ -120,7 +122,7 @@ def test_a_faster_chip_is_taken_if_its_answers_are_right(
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: here)
     monkeypatch.setattr(Foreign, "error", error)
     monkeypatch.setattr(arrangement, "Detector", Foreign)
-    _, found = arrange(model, tmp_path, 1)
+    _, found = arrange(model, tmp_path)
     assert found.provider == chosen
     assert ("its scores are off by 0.20" in caplog.text) == (chosen == "cpu")
 
@@ -129,9 +131,9 @@ def test_a_provider_is_preferred_only_where_it_is(
     tmp_path: Path, model: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        assert arrange(model, tmp_path, 1)[1].provider == "cpu"
+        assert arrange(model, tmp_path)[1].provider == "cpu"
         assert not caplog.text
-        assert arrange(model, tmp_path, 1, ["coreml", "cpu"])[1].provider == "cpu"
+        assert arrange(model, tmp_path, ["coreml", "cpu"])[1].provider == "cpu"
     assert "this onnxruntime has no coreml: install the one that has it" in caplog.text
     with pytest.raises(ModelError, match=r"model\.onnx: this onnxruntime has no coreml"):
         Detector(model, "coreml")
@@ -155,9 +157,9 @@ def test_a_provider_without_its_libraries_is_no_silent_cpu(
 def test_a_chip_that_is_gone_is_measured_anew(
     tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    arrange(model, tmp_path, 1)
-    monkeypatch.setattr(arrangement, "_read", lambda *_: Arrangement("openvino", 1, 99.0))
-    assert arrange(model, tmp_path, 1)[1].provider == "cpu"
+    arrange(model, tmp_path)
+    monkeypatch.setattr(arrangement, "_read", lambda *_: Arrangement("openvino", 1, 2, 99.0))
+    assert arrange(model, tmp_path)[1].provider == "cpu"
     assert "openvino, which was fastest, is gone" in caplog.text
 
 

@@ -1,6 +1,7 @@
 """Frames from real files, sound and damaged, and from cameras that are not there."""
 
 import itertools
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
 from edge import camera as module
 from edge import simulator
@@ -104,6 +107,100 @@ def test_a_cut_off_recording_gives_what_it_has_and_then_says_so(clip: Path, tmp_
         list(frames)
 
 
+def film(path: Path, frames: int = 60, size: tuple[int, int] = (160, 120), fps: float = 10) -> Path:
+    """Noise that moves, by the codec that FFmpeg has for such a name."""
+    codec = cv2.VideoWriter.fourcc(*("MPG2" if path.suffix == ".ts" else "mp4v"))
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, codec, fps, size)
+    noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    for index in range(frames):
+        writer.write(np.roll(noise, 3 * index, 1))
+    writer.release()
+    return path
+
+
+def test_damage_in_the_middle_leaves_numbers_out_and_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = film(tmp_path / "film.mkv")
+    content = bytearray(path.read_bytes())
+    middle, length = len(content) // 2, len(content) // 6
+    content[middle : middle + length] = np.random.default_rng(1).bytes(length)
+    path.write_bytes(content)
+    frames = list(read(path, START))
+    assert 20 < len(frames) < 58
+    numbers = [frame.index for frame in frames]
+    assert (numbers[0], numbers[-1]) == (0, 59)
+    assert numbers == sorted(set(numbers))
+    assert [frame.time - START for frame in frames] == [timedelta(seconds=n / 10) for n in numbers]
+    assert f"film.mkv: {60 - len(frames)} of 60 frames cannot be read" in caplog.text
+    assert "mpeg4" not in capfd.readouterr().err
+
+
+def test_a_file_of_variable_rate_is_dated_by_its_own_time(tmp_path: Path) -> None:
+    animation = cv2.Animation()
+    animation.frames = [np.full((48, 64, 3), 10 * n, np.uint8) for n in range(20)]
+    animation.durations = [50, 90, 200, 130] * 5
+    path = tmp_path / "slow.gif"
+    assert cv2.imwriteanimation(str(path), animation)
+    frames = list(read(path, START))
+    assert [frame.index for frame in frames] == list(range(20))
+    seconds = [(frame.time - START).total_seconds() for frame in frames]
+    np.testing.assert_allclose(np.diff(seconds), [0.05, 0.09, 0.2, 0.13] * 4 + [0.05, 0.09, 0.2])
+    given = [frame.time - START for frame in read(path, START, fps=10)]
+    assert given == [timedelta(seconds=n / 10) for n in range(20)]
+    watched = list(watch(camera(path), threading.Event()))
+    assert [s.time - watched[0].time for s in watched] == [f.time - START for f in frames]
+
+
+def test_two_recordings_of_two_sizes_in_one_file_go_on_in_time(tmp_path: Path) -> None:
+    """Each begins at 0 by its own time; OpenCV gives the second in the first one's size."""
+    path = tmp_path / "both.ts"
+    parts = [film(tmp_path / "a.ts", 20, fps=25), film(tmp_path / "b.ts", 20, (64, 48), fps=25)]
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    frames = list(read(path, START))
+    assert len(frames) >= 38
+    times = [frame.time - START for frame in frames]
+    assert times == [timedelta(seconds=n / 25) for n in range(len(frames))]
+    assert {frame.image.shape for frame in frames} == {(120, 160, 3)}
+
+
+def test_a_header_with_no_rate_is_not_believed(clip: Path, tmp_path: Path) -> None:
+    content = bytearray(clip.read_bytes())
+    for tag, offset in ((b"avih", 8), (b"strh", 8 + 24)):
+        place = content.find(tag) + offset
+        content[place : place + 4] = bytes(4)
+    path = tmp_path / "rateless.avi"
+    path.write_bytes(content)
+    assert file_rate(path) > 0
+    assert len(list(read(path, START))) == 20
+
+
+@given(
+    stamps=some.lists(some.floats(-1e3, 1e6) | some.sampled_from([math.nan, math.inf]), max_size=40)
+)
+def test_whatever_a_file_says_time_goes_on(stamps: list[float]) -> None:
+    clock = module._Clock(10.0)
+    dated = [clock.date(stamp) for stamp in stamps]
+    for (index, seconds), (later, after) in itertools.pairwise(dated):
+        assert later > index
+        assert seconds < after < seconds + module.GAP_SECONDS + 0.1
+    assert dated[:1] == [(0, 0.0)][: len(dated)]
+
+
+@given(
+    fps=some.sampled_from([7.0, 10.0, 25.0, 29.97]),
+    first=some.floats(0, 100),
+    there=some.lists(some.integers(1, 5), max_size=40),
+)
+def test_a_file_of_constant_rate_is_dated_by_the_grid(
+    fps: float, first: float, there: list[int]
+) -> None:
+    """Its stamps are rounded to milliseconds, and some frames are missing."""
+    clock = module._Clock(fps)
+    places = list(itertools.accumulate(there, initial=0))
+    assert [clock.date(round(first + n / fps, 3)) for n in places] == [(n, n / fps) for n in places]
+
+
 def test_a_watched_file_comes_in_real_time_and_ends(clip: Path) -> None:
     began = time.monotonic()
     signals = list(watch(camera(clip, fps=40), threading.Event()))
@@ -165,10 +262,13 @@ def test_a_live_camera_that_goes_and_comes_back(monkeypatch: pytest.MonkeyPatch)
             opened.append(self)
             self.left = 3
 
-        def read(self) -> tuple[bool, object]:
+        def grab(self) -> bool:
             time.sleep(0.02)
             self.left -= 1
-            return self.left >= 0, np.full((4, 4, 3), len(opened), np.uint8)
+            return self.left >= 0
+
+        def retrieve(self) -> tuple[bool, object]:
+            return True, np.full((4, 4, 3), len(opened), np.uint8)
 
         def release(self) -> None:
             pass
@@ -185,6 +285,73 @@ def test_a_live_camera_that_goes_and_comes_back(monkeypatch: pytest.MonkeyPatch)
     assert kinds[0] is Frame
     assert Lost in kinds
     assert kinds[-1] is Frame
+
+
+class Live:
+    """A camera of 100 frames a second; every third one is damaged, if it `is_damaged`."""
+
+    is_damaged = False
+    picture = np.full((4, 4, 3), 7, np.uint8)
+
+    def __init__(self, *_: object) -> None:
+        self.grabbed = 0
+
+    def grab(self) -> bool:
+        time.sleep(0.01)
+        self.grabbed += 1
+        return True
+
+    def retrieve(self) -> tuple[bool, object]:
+        if self.is_damaged and self.grabbed % 6 == 3:
+            raise cv2.error("no picture")
+        return not self.is_damaged or self.grabbed % 6 != 0, self.picture
+
+    def release(self) -> None:
+        pass
+
+
+def taken(count: int, pause: float, **more: object) -> list[Frame]:
+    frames = []
+    for signal in watch(camera("rtsp://nowhere/", **more), threading.Event()):
+        assert isinstance(signal, Frame)
+        frames.append(signal)
+        if len(frames) == count:
+            break
+        time.sleep(pause)
+    return frames
+
+
+def test_a_frame_that_nobody_took_leaves_its_number_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cv2, "VideoCapture", Live)
+    frames = taken(5, pause=0.1, fps=100)
+    assert frames[-1].index >= 10
+    assert frames == sorted(frames, key=lambda each: each.index)
+
+
+def test_a_frame_that_nobody_wants_is_not_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cv2, "VideoCapture", Live)
+    frames = taken(4, pause=0, fps=2)
+    assert [frame.index for frame in frames] == [0, 1, 2, 3]
+    assert (frames[-1].time - frames[0].time).total_seconds() > 1
+
+
+def test_a_damaged_picture_is_dropped_and_the_camera_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cv2, "VideoCapture", Live)
+    monkeypatch.setattr(Live, "is_damaged", True)
+    frames = taken(8, pause=0, fps=200)
+    assert frames[-1].index >= 10
+
+
+@pytest.mark.parametrize("shape", [(4, 6), (4, 6, 4)])
+def test_grey_and_transparent_pictures_are_bgr(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...]
+) -> None:
+    monkeypatch.setattr(cv2, "VideoCapture", Live)
+    monkeypatch.setattr(Live, "picture", np.full(shape, 9, np.uint8))
+    (frame,) = taken(1, pause=0)
+    np.testing.assert_array_equal(frame.image, np.full((4, 6, 3), 9))
 
 
 SCENE = "sim://boutique?people=3&minutes=0.01&fps=20&size=160x90"

@@ -15,7 +15,7 @@ from hypothesis import strategies as some
 
 from edge.camera import read
 from edge.config import ModelError
-from edge.detector import Detector
+from edge.detector import Detector, _planes
 from tests.edge import graphs
 from tests.overlap import overlap
 
@@ -154,6 +154,18 @@ def test_a_family_equals_its_slow_decoder(
     expected.sort(reverse=True)
     np.testing.assert_allclose(found.scores[order], [score for score, _ in expected], atol=1e-3)
     np.testing.assert_allclose(found.boxes[order], [box for _, box in expected], atol=0.1)
+
+
+@given(width=some.integers(1, 40), height=some.integers(1, 40), seed=some.integers(0, 9))
+@pytest.mark.parametrize(("swap", "scale"), [(True, 1 / 255), (False, 1.0)])
+def test_planes_are_those_of_opencv(
+    width: int, height: int, seed: int, swap: bool, scale: float
+) -> None:
+    image = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    expected = cv2.dnn.blobFromImage(image, scale, swapRB=swap)
+    found = _planes(image, (2, 1, 0) if swap else (0, 1, 2), scale)
+    np.testing.assert_array_equal(found, expected)
+    assert found.dtype == np.float32
 
 
 def test_boxes_stay_in_the_picture_and_an_empty_one_has_nobody(detector: Detector) -> None:

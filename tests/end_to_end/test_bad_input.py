@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import paho.mqtt.client as mqtt
 import pytest
 import yaml
@@ -164,6 +165,12 @@ def test_what_cannot_be_read_is_quarantined_and_the_rest_goes_on(stack: Stack) -
 
 @needs_mosquitto
 def test_a_camera_that_is_not_there_leaves_the_others_going(stack: Stack, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.avi"
+    writer = cv2.VideoWriter(str(cut), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (64, 48))
+    for _ in range(20):
+        writer.write(np.zeros((48, 64, 3), np.uint8))
+    writer.release()
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size * 7 // 10])
     settings = {
         "site": "leeds",
         "device": "door-1",
@@ -174,6 +181,7 @@ def test_a_camera_that_is_not_there_leaves_the_others_going(stack: Stack, tmp_pa
         "health_every_seconds": 1,
         "cameras": [
             {"id": "gone", "source": str(tmp_path / "none.mp4")},
+            {"id": "cut", "source": str(cut)},
             {"id": "kiosk", "source": "sim://kiosk"},
             {"id": "aisle", "source": SCENE, "loop": True},
         ],
@@ -191,11 +199,14 @@ def test_a_camera_that_is_not_there_leaves_the_others_going(stack: Stack, tmp_pa
         lambda: (
             cameras().get("aisle", {}).get("frames", 0) > 20
             and cameras()["gone"]["state"] == "offline"
+            and cameras()["cut"]["state"] == "offline"
             and cameras()["kiosk"]["state"] == "offline"
         ),
         60,
         lambda: f"{cameras()}\n{agent.words()}",
     )
     assert "none.mp4: no such file" in agent.words()
+    assert "camera cut is off" in agent.words()
+    assert "damaged, copy it again; the other cameras go on" in agent.words()
     assert 'sim://kiosk: no rendered store "kiosk"' in agent.words()
     assert agent.stop() == 0
