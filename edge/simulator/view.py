@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from edge.simulator import background
 from edge.simulator import people as bodies
-from edge.simulator.figures import PARTS, Figures, colours, figures, sequences
+from edge.simulator.figures import PARTS, Figures, colours, figures, sequences, turned
 from edge.simulator.lens import BARREL, Lens
 from edge.simulator.store import Pose, Store
 
@@ -43,7 +43,8 @@ class Scenery(Protocol):
     @property
     def people(self) -> npt.NDArray[np.void]: ...
 
-    time: float
+    @property
+    def time(self) -> float: ...
 
 
 class View:
@@ -94,11 +95,12 @@ class View:
         picture = self._empty.copy()
         people = crowd.people
         over = people["position"] - self.lens.position[:2]
-        people = people[np.argsort(-np.hypot(over[:, 0], over[:, 1]))]
+        # `take`: indexing copies rows field by field, of which there are many.
+        people = people.take(np.argsort(-np.hypot(over[:, 0], over[:, 1])))
         shown = figures(people, self.lens)
         within = self._within(shown)
         if within.any():
-            self._shadows(picture, people[within])
+            self._shadows(picture, people.take(np.flatnonzero(within)))
             self._people(picture, people, shown, within)
         return self._light(picture, crowd.time)
 
@@ -140,13 +142,14 @@ class View:
         width, height = self.size
         low = np.floor(shown.low - 1).astype(int).clip(0)
         high = np.ceil(shown.high + 2).astype(int)
-        outlines = np.ascontiguousarray(shown.outlines.transpose(1, 2, 3, 0))
+        outlines = np.ascontiguousarray(shown.outlines.transpose(3, 2, 1, 0))
         # OpenCV counts from the middle of the first pixel, not from its corner.
         outlines = np.rint((outlines - 0.5) * 2**SHIFT).astype(np.int32)
         x, y = shown.joints[:, bodies.NECK_JOINT].astype(int).clip(0, (width - 1, height - 1)).T
-        tints = colours(people, self.lens, 0.97 * self._vignette[y, x])
+        away, right_side = turned(people, self.lens)
+        tints = colours(people, right_side, 0.97 * self._vignette[y, x])
         rough = high[:, 1] - low[:, 1] < ROUGH * height
-        orders = sequences(people, self.lens, rough)
+        orders = sequences(people, away, right_side, rough)
         lows, highs, overs = low.tolist(), high.tolist(), shown.over.tolist()
         for row in np.flatnonzero(within).tolist():
             (left, top), (right, bottom), over = lows[row], highs[row], overs[row]
@@ -154,9 +157,10 @@ class View:
             hidden = np.count_nonzero(before)
             if hidden == before.size:
                 continue
+            body, first = outlines[row], row * PARTS
             for part in orders[row]:
-                tint = tints[row * PARTS + part]
-                cv2.fillConvexPoly(picture, outlines[row, part], tint, cv2.LINE_AA, SHIFT)
+                tint = tints[first + part]
+                cv2.fillConvexPoly(picture, body[part], tint, cv2.LINE_AA, SHIFT)
             if hidden:
                 cv2.copyTo(
                     self._empty[top:bottom, left:right],
