@@ -152,7 +152,9 @@ def _decoded(path: Path, fps: float, *, trusting: bool) -> Iterator[Dated]:
             "the file is cut off or damaged, copy it again"
         )
     if count <= index:
-        log.warning("%s: %d of %d frames cannot be read", path, index + 1 - count, index + 1)
+        log.warning(
+            "%s: %d of %d frames are missing or damaged", path, index + 1 - count, index + 1
+        )
 
 
 class _Clock:

@@ -99,6 +99,8 @@ class CameraPipeline:
         # itself.
         if self._stillness and not self._stillness.must_look(signal.time, signal.image):
             self.still += 1
+            if ahead:
+                ahead.cancel()
             return self.follow(signal, NOBODY)
         found = ahead.result() if ahead else self.detect(signal)
         events = self.follow(signal, found)

@@ -132,7 +132,7 @@ def test_damage_in_the_middle_leaves_numbers_out_and_is_said(
     assert (numbers[0], numbers[-1]) == (0, 59)
     assert numbers == sorted(set(numbers))
     assert [frame.time - START for frame in frames] == [timedelta(seconds=n / 10) for n in numbers]
-    assert f"film.mkv: {60 - len(frames)} of 60 frames cannot be read" in caplog.text
+    assert f"film.mkv: {60 - len(frames)} of 60 frames are missing or damaged" in caplog.text
     assert "mpeg4" not in capfd.readouterr().err
 
 
