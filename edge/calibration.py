@@ -21,6 +21,11 @@ LENS_PAIRS = 8
 """Fewer point pairs say too little of the lens."""
 MOST_DISTORTION = 0.4
 EDGE = 1e-6
+FAR = 1e6
+STATURE = 1.7
+"""Metres that a person is tall who is not seen whole."""
+CUT = 2
+"""Boxes that end so many pixels from the picture's lower edge may go on beyond it."""
 TOE = 0.12
 """Metres from the body's middle to what of it is nearest to the camera on the floor."""
 
@@ -32,7 +37,7 @@ class Calibration:
     `matrix` (3, 3) takes straightened picture fractions to floor metres, `distortion` is of the
     lens, `aspect` the picture's width in heights. `nadir` (2,) is the straightened picture point at
     which all upright things point, and `below` (2,) in metres the same point on the floor, below
-    the camera.
+    the camera. `heads` (3, 3) is like `matrix` for points at the height of `STATURE`.
     """
 
     matrix: Floats
@@ -40,6 +45,7 @@ class Calibration:
     aspect: float
     nadir: Floats
     below: Floats
+    heads: Floats
 
 
 def calibrate(
@@ -66,9 +72,12 @@ def calibrate(
     if depth.min() * depth.max() <= 0:
         raise ValueError("the point pairs contradict one another: check their order")
     upright = np.asarray(matrix * np.sign(depth[0]), np.float64)
-    nadir = _nadir(upright, aspect)
+    to_picture = np.asarray(np.linalg.inv(upright), np.float64)
+    up = _up(to_picture, aspect)
+    nadir = np.clip(up[:2] / (up[2] or 1e-12), -FAR, FAR)
     below = upright @ (*nadir, 1.0)
-    return Calibration(upright, distortion, aspect, nadir, below[:2] / below[2])
+    heads = np.linalg.inv(to_picture + np.outer(STATURE * up, [0, 0, 1]))
+    return Calibration(upright, distortion, aspect, nadir, below[:2] / below[2], heads)
 
 
 def fit_lens(picture: Points, floor: Points, aspect: float = 16 / 9) -> Calibration:
@@ -121,17 +130,32 @@ def stand(
     At the sides of a picture that is taken from above, people lean away from the nadir: feet are
     not below the middle of a box, but where a line from the middle to the nadir meets its bottom.
     What touches the bottom is the foot nearest to the camera; the body is over a place behind it.
+    Who is cut off by the picture's lower edge stands below their head, if they are `STATURE` tall.
     """
-    bottom = foot_points(boxes, width, height)
-    rise = (boxes[:, 3] - boxes[:, 1]).astype(np.float64) / height
-    feet = straighten(bottom, calibration.distortion, calibration.aspect)
+    middle = straighten(
+        (boxes[:, :2] + boxes[:, 2:]).astype(np.float64) / (2 * width, 2 * height),
+        calibration.distortion,
+        calibration.aspect,
+    )
+    half = (boxes[:, 3] - boxes[:, 1]).astype(np.float64) / (2 * height)
     x, y = calibration.nadir
-    # A nadir in the picture: below the middle of the box there is no more than its bottom.
-    share = rise / 2 / np.maximum(y - feet[:, 1] + rise / 2, rise / 2)
-    feet[:, 0] += np.clip(share, 0.0, 1.0) * (x - feet[:, 0])
-    near = _to_floor(calibration.matrix, feet)
+    # With a nadir in the picture, feet are no farther than the nadir itself.
+    lean = np.clip(half / np.maximum(y - middle[:, 1], half), 0.0, 1.0)
+    lean = (lean * (x - middle[:, 0]))[:, None] * (1.0, 0.0)
+    bottom = straighten(
+        foot_points(boxes, width, height), calibration.distortion, calibration.aspect
+    )
+    near = _to_floor(calibration.matrix, bottom + lean)
     away = near - calibration.below
-    return np.asarray(near + away * (TOE / np.maximum(np.hypot(*away.T), TOE))[:, None])
+    feet = near + away * (TOE / np.maximum(np.hypot(*away.T), TOE))[:, None]
+    cut = boxes[:, 3] >= height - CUT
+    if cut.any():
+        tops = np.stack([(boxes[cut, 0] + boxes[cut, 2]) / 2, boxes[cut, 1]], axis=1)
+        top = straighten(
+            tops.astype(np.float64) / (width, height), calibration.distortion, calibration.aspect
+        )
+        feet[cut] = _to_floor(calibration.heads, top - lean[cut])
+    return np.asarray(feet)
 
 
 def project(calibration: Calibration, points: Floats) -> Floats:
@@ -152,23 +176,34 @@ def reprojection_errors(calibration: Calibration, picture: Points, floor: Points
     return np.asarray(np.linalg.norm(projected - np.asarray(floor), axis=1))
 
 
-def _nadir(matrix: Floats, aspect: float) -> Floats:
-    """The vanishing point of the vertical, (2,) in picture fractions.
+def _up(to_picture: Floats, aspect: float) -> Floats:
+    """What a metre upwards adds to a floor point's homogenous picture point, (3,).
 
     A homography of a floor gives a camera's focal length, if its pixels are square and its axis
     goes through the picture's middle (Zhang 2000, A flexible new technique for camera
     calibration, 3.1), and with it the vertical, which is across both of the floor's axes.
+
+    Args:
+        to_picture: (3, 3) from floor metres to straightened picture fractions.
+        aspect: the picture's width in heights.
     """
     middle = np.array([[aspect, 0, -aspect / 2], [0, 1, -0.5], [0, 0, 1]])
-    axes = (middle @ np.linalg.inv(matrix)).T
-    (ax, ay, az), (bx, by, bz), _ = axes / np.linalg.norm(axes[0])
+    axes = middle @ to_picture
+    (ax, ay, az), (bx, by, bz), _ = (axes / np.linalg.norm(axes[:, 0])).T
     known = np.array([ax * bx + ay * by, ax**2 + ay**2 - bx**2 - by**2])
     unknown = np.array([az * bz, az**2 - bz**2])
     square = -(known @ unknown) / max(unknown @ unknown, 1e-12)
     # One that looks straight down leaves it open, and needs it least.
-    square = square if 0.05 < square < 50 else aspect**2 / 2
-    turn = np.array([ay * bz - az * by, az * bx - ax * bz]) * square / (ax * by - ay * bx)
-    return np.asarray(0.5 + turn / (aspect, 1.0))
+    focal = np.sqrt(square if 0.05 < square < 50 else aspect**2 / 2)
+    lens = np.array([focal, focal, 1.0])
+    one, two = axes[:, 0] / lens, axes[:, 1] / lens
+    across = np.cross(one, two) / np.linalg.norm(one) * lens
+    up = np.linalg.inv(middle) @ across
+    # Upwards is up in the picture's middle.
+    spot = np.linalg.solve(to_picture, [0.5, 0.5, 1.0])
+    foot = to_picture @ spot / spot[2]
+    higher = foot + 0.01 * up
+    return np.asarray(up if higher[1] / higher[2] < foot[1] / foot[2] else -up)
 
 
 def _freedom(source: Floats, target: Floats) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge import wire
-from edge.calibration import foot_points, stand
+from edge.calibration import STATURE, foot_points, stand
 from edge.camera import Frame, Lost, Signal
 from edge.config import CameraConfig
 from edge.detector import Detections, Detector
@@ -22,8 +22,6 @@ from edge.tracker import Tracker, Tracks
 UNSURE = 0.6
 """Detections down to this part of `min_confidence` may carry on a track, though begin none."""
 NOBODY = Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32))
-STATURE = 1.7
-"""Metres that a person is tall, where a picture is not calibrated."""
 HIDDEN = 0.5
 """Somebody is hidden of whose box this share lies behind nearer ones."""
 

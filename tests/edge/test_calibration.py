@@ -117,9 +117,30 @@ def test_people_are_found_where_they_stand_though_they_lean(
     size = np.array([1000 * aspect, 1000])
     boxes = np.hstack([low * size, high * size]).astype(np.float32)
     whole = ((low > 0) & (high < 1)).all(axis=1) & (tops[:, 1] < stones[:, 1])
+    truth = np.array(floor_points)[whole]
     places = stand(found, boxes[whole], int(size[0]), int(size[1]))
-    off = np.hypot(*(places - np.array(floor_points)[whole]).T)
-    assert (off < 0.05).all()
+    assert (np.hypot(*(places - truth).T) < 0.05).all()
+
+
+def test_whose_feet_are_out_of_the_picture_is_found_by_the_head() -> None:
+    _, matrix = pinhole(3.5, 0.6, 1.5, 16 / 9)
+
+    def shown(*points: tuple[float, float, float]) -> np.ndarray:
+        seen = np.column_stack([points, np.ones(len(points))]) @ matrix.T
+        return np.asarray(seen[:, :2] / seen[:, 2:])
+
+    corners = [(x, y) for x in (-2.0, 2.0) for y in (3.0, 9.0)]
+    pixels = [(u, v) for u, v in shown(*((x, y, 0.0) for x, y in corners)).tolist()]
+    found = calibrate(pixels, corners)
+    for x, y in ((0.0, 1.6), (1.0, 1.8), (-1.2, 1.7)):
+        (foot, head) = shown((x, y, 0.0), (x, y, calibration.STATURE)) * (1600, 900)
+        assert foot[1] > 900
+        # The box ends at the edge, where the body is between head and foot.
+        edge = head + (foot - head) * (900 - head[1]) / (foot[1] - head[1])
+        left, right = sorted((head[0], edge[0]))
+        box = np.array([[left, head[1], right, 900]], np.float32)
+        (place,) = stand(found, box, 1600, 900)
+        assert np.hypot(*(place - (x, y))) < 0.02
 
 
 def test_foot_points_are_bottom_centres_within_the_picture() -> None:
