@@ -98,8 +98,13 @@ def file_rate(source: str | Path) -> float:
         return simulator.parse(str(source)).fps
     path = Path(source)
     capture = _open_file(path)
-    fps = capture.get(cv2.CAP_PROP_FPS)
+    fps = _stated_rate(capture, path)
     capture.release()
+    return fps
+
+
+def _stated_rate(capture: cv2.VideoCapture, path: Path) -> float:
+    fps = capture.get(cv2.CAP_PROP_FPS)
     if not math.isfinite(fps) or not 0 < fps <= 240:
         raise CameraError(
             f"{path}: the file does not say how many frames a second it has; set fps: in the "
@@ -118,29 +123,28 @@ def read(source: str | Path, start: datetime, fps: float | None = None) -> Itera
         CameraError: no file, no video, or, after its last frame, fewer frames than it announces.
         ConfigError: a rendered store that there is not.
     """
-    rate = fps or file_rate(source)
     for index, seconds, image in (
-        _rendered(str(source), rate)
-        if _is_rendered(source)
-        else _decoded(Path(source), rate, trusting=fps is None)
+        _rendered(str(source), fps) if _is_rendered(source) else _decoded(Path(source), fps)
     ):
         yield Frame(index, start + timedelta(seconds=seconds), image)
 
 
-def _rendered(source: str, fps: float) -> Iterator[Dated]:
-    for index, image in enumerate(simulator.pictures(simulator.parse(source))):
-        yield index, index / fps, image
+def _rendered(source: str, fps: float | None) -> Iterator[Dated]:
+    scene = simulator.parse(source)
+    for index, image in enumerate(simulator.pictures(scene)):
+        yield index, index / (fps or scene.fps), image
 
 
-def _decoded(path: Path, fps: float, *, trusting: bool) -> Iterator[Dated]:
-    """A file's frames; its own time counts if `trusting`."""
+def _decoded(path: Path, fps: float | None) -> Iterator[Dated]:
+    """A file's frames; its own times count unless `fps` is given."""
+    # Opening decodes some frames, so it is done once.
     capture = _open_file(path)
     announced = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-    clock = _Clock(fps)
+    clock = _Clock(fps or _stated_rate(capture, path))
     count = index = 0
     try:
         while (image := _next(capture)) is not None:
-            stamp = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 if trusting else math.nan
+            stamp = math.nan if fps else capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
             index, seconds = clock.date(stamp)
             yield index, seconds, image
             count += 1

