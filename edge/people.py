@@ -28,7 +28,7 @@ PATIENCE = timedelta(seconds=10)
 REACH, PACE, FARTHEST = 0.6, 0.25, 1.5
 DRIFT = 1.0
 """Somebody unseen is expected to go on for so many seconds, and then to stand."""
-SAME, APART = 0.7, 1.5
+SAME, APART = 0.5, 1.0
 TOGETHER = timedelta(seconds=1)
 NOW = timedelta(seconds=0.5)
 """A camera sees whom it saw within this time."""
@@ -107,7 +107,7 @@ class People:
         whose = [self._whose.get((camera, track), 0) for track in tracks.tolist()]
         fresh = [row for row, number in enumerate(whose) if not number]
         found = []
-        for row, number in self._claims(time, points, metres, fresh, set(whose)):
+        for row, number in self._claims(camera, time, points, metres, fresh, set(whose)):
             whose[row] = number
             if time - self._people[number].seen > NOW:
                 found.append(number)
@@ -151,17 +151,20 @@ class People:
 
     def _claims(
         self,
+        camera: str,
         time: datetime,
         points: Floats,
         metres: Floats,
         fresh: list[int],
         taken: set[int],
     ) -> Iterator[tuple[int, int]]:
-        """Which fresh rows are people whom the camera does not see in another row."""
+        """Which fresh rows are people whom no camera sees."""
         waiting = [
             (number, person)
             for number, person in self._people.items()
-            if number not in taken and time - person.seen <= PATIENCE
+            if number not in taken
+            and time - person.seen <= PATIENCE
+            and all(name == camera or time - view.time > NOW for name, view in person.views.items())
         ]
         if not fresh or not waiting:
             return

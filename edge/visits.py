@@ -26,6 +26,8 @@ CLEAR = 0.15
 """Metres beyond a line that make a crossing certain."""
 HOLD = timedelta(seconds=5)
 """A crossing counts at the latest after this time on the other side, however near the line."""
+SETTLE = timedelta(seconds=2)
+"""For so long a crossing waits: by then two people who are one have been found to be one."""
 BAND = 0.3
 """Metres: who is no farther outside a zone than this has not left it, for whoever stands at its
 edge seems to go in and out. A visit ends with the last moment within the zone itself."""
@@ -59,8 +61,11 @@ class _Stay:
 
 @dataclass
 class _Person:
-    """Who is on the floor: where and when seen last, open stays by zone, uncertain crossings by
-    line, and the way so far."""
+    """Who is on the floor: where and when seen last, open stays by zone, and the way so far.
+
+    Crossings are of a line, with direction and time: `pending` those that may be taken back,
+    `certain` those that are not told yet, `passed` those told of late.
+    """
 
     first: datetime
     last: datetime
@@ -70,6 +75,8 @@ class _Person:
     stays: dict[int, _Stay] = field(default_factory=dict)
     visits: dict[int, int] = field(default_factory=dict)
     pending: dict[int, tuple[int, datetime]] = field(default_factory=dict)
+    certain: list[tuple[int, int, datetime]] = field(default_factory=list)
+    passed: list[tuple[int, int, datetime]] = field(default_factory=list)
     zones: list[int] = field(default_factory=list)
     staff: bool = False
     hidden: bool = False
@@ -122,6 +129,7 @@ class Observer:
             for time in (
                 *(stay.last for stay in person.stays.values()),
                 *(since for _, since in person.pending.values()),
+                *(since for _, _, since in person.certain),
             )
         ]
         return min(times, default=None)
@@ -186,6 +194,13 @@ class Observer:
             known = person.stays.setdefault(zone, stay)
             known.entered = min(known.entered, stay.entered)
             known.last = max(known.last, stay.last)
+        told = person.certain + person.passed
+        told += [(line, *pending) for line, pending in person.pending.items()]
+        for line, direction, since in gone.certain:
+            if not _known((line, direction, since), told):
+                person.certain.append((line, direction, since))
+        person.certain = [each for each in person.certain if not _known(each, gone.passed)]
+        person.passed += gone.passed
         person.cameras |= gone.cameras
         person.staff = person.staff or gone.staff
 
@@ -197,6 +212,8 @@ class Observer:
             return
         if ended == "lost" and person.hidden:
             ended = "occluded"
+        for crossing in person.certain:
+            yield self._crossing(number, person, *crossing)
         # Someone who goes through a door is last seen just beyond the line.
         for line, (direction, since) in person.pending.items():
             yield self._crossing(number, person, line, direction, since)
@@ -247,7 +264,11 @@ class Observer:
         for line, (direction, since) in list(person.pending.items()):
             if clear[line] or time - since >= HOLD:
                 del person.pending[line]
-                yield self._crossing(number, person, line, direction, since)
+                person.certain.append((line, direction, since))
+        while person.certain and time - person.certain[0][2] >= SETTLE:
+            passed = person.certain.pop(0)
+            person.passed = [*person.passed[-3:], passed]
+            yield self._crossing(number, person, *passed)
 
     def _crossing(
         self, number: int, person: _Person, line: int, direction: int, time: datetime
@@ -301,3 +322,12 @@ class Observer:
             stay.stitched,
             person.staff,
         )
+
+
+def _known(crossing: tuple[int, int, datetime], others: list[tuple[int, int, datetime]]) -> bool:
+    """Whether a crossing is among others, as another camera saw it."""
+    line, direction, time = crossing
+    return any(
+        (line, direction) == (other, way) and abs(time - when) <= SETTLE
+        for other, way, when in others
+    )

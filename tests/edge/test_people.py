@@ -82,11 +82,15 @@ def test_a_track_that_is_only_unseen_is_not_given_away_to_a_second_one() -> None
 
 def test_one_person_whom_two_cameras_see_is_one() -> None:
     people = People()
-    (first,) = see(people, 0.0, {5: (0.0, 0.0)}, "one").numbers.tolist()
-    (second,) = see(people, 0.05, {9: (0.3, 0.0)}, "two").numbers.tolist()
-    assert first == second
+    merged: list[tuple[int, int]] = []
+    for frame in range(13):
+        one = see(people, frame / 10, {5: (0.0, 0.0)}, "one")
+        two = see(people, frame / 10 + 0.05, {9: (0.3, 0.0)}, "two")
+        merged += [*one.merged, *two.merged]
+    assert merged == [(2, 1)]
+    assert one.numbers.tolist() == two.numbers.tolist() == [1]
     # The place is between what both say.
-    np.testing.assert_allclose(see(people, 0.1, {5: (0.0, 0.0)}, "one").points, [[0.15, 0.0]])
+    np.testing.assert_allclose(one.points, [[0.15, 0.0]])
 
 
 def test_two_who_come_together_are_found_to_be_one() -> None:
@@ -123,11 +127,13 @@ def test_who_were_taken_for_one_part_again() -> None:
 
 def test_a_camera_that_leaves_takes_only_its_own() -> None:
     people = People()
-    (both,) = see(people, 0.0, {1: (0.0, 0.0)}, "one").numbers.tolist()
-    see(people, 0.0, {1: (0.0, 0.0)}, "two")
-    (alone,) = set(see(people, 0.1, {1: (0.0, 0.0), 2: (5.0, 5.0)}, "one").numbers) - {both}
+    for frame in range(13):
+        one = see(people, frame / 10, {1: (0.0, 0.0), 2: (5.0, 5.0)}, "one").numbers.tolist()
+        two = see(people, frame / 10, {1: (0.0, 0.0)}, "two").numbers.tolist()
+    (both,) = two
+    (alone,) = {*one} - {both}
     assert people.leave("one") == [alone]
-    assert see(people, 0.2, {1: (0.0, 0.0)}, "two").numbers.tolist() == [both]
+    assert see(people, 1.3, {1: (0.0, 0.0)}, "two").numbers.tolist() == [both]
 
 
 frames = st.lists(
