@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import math
 import re
 import signal
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge import __version__, agent, contract
+from edge import __version__, agent, contract, mot
 from edge.calibration import LENS_PAIRS, Floats, fit_lens, reprojection_errors
 from edge.config import ConfigError, EdgeError, load_agent, load_camera
 from edge.replay import replay
@@ -30,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     add_run(commands.add_parser)
     add_replay(commands.add_parser)
+    add_track(commands.add_parser)
     add_calibrate(commands.add_parser)
     add_simulate(commands.add_parser)
     add_contract(commands.add_parser)
@@ -146,6 +148,44 @@ def _replay(options: argparse.Namespace) -> int:
     return 0
 
 
+def add_track(add: Add) -> None:
+    """`track`: a file of detections to a file of tracks."""
+    command = add(
+        "track",
+        help="turn a file of detections into tracks",
+        description="Track detections, both files in the MOTChallenge format, as the agent would. "
+        "The rows of a frame depend on none that comes after it.",
+        epilog="example: passerby-edge track det.txt --fps 10 --out tracks.txt",
+    )
+    command.add_argument("detections", type=Path, metavar="DET.txt", help="rows of " + mot.COLUMNS)
+    command.add_argument(
+        "--fps", type=_rate, required=True, metavar="N", help="frames a second of the video"
+    )
+    command.add_argument(
+        "--size", type=_size, metavar="WxH", help="the picture's size: no box may lie outside it"
+    )
+    command.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="where the tracks go"
+    )
+    command.set_defaults(run=_track)
+
+
+def _track(options: argparse.Namespace) -> int:
+    frames = mot.track(options.detections, options.out, options.fps, options.size)
+    print(f"{frames} frames", file=sys.stderr)
+    return 0
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = math.nan
+    if not 0 < rate <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} is no rate between 0 and 1000, like 10")
+    return rate
+
+
 def add_calibrate(add: Add) -> None:
     """`calibrate`: how well a camera's point pairs fit."""
     command = add(
@@ -159,7 +199,7 @@ def add_calibrate(add: Add) -> None:
     command.add_argument("config", type=Path, metavar="FILE", help="the camera's YAML file")
     command.add_argument(
         "--size",
-        type=_size,
+        type=_shape,
         default="16x9",
         metavar="WxH",
         help="the picture's size, for its shape (%(default)s)",
@@ -191,11 +231,16 @@ def _rms(values: Floats) -> float:
     return float(np.sqrt(np.square(values).mean()))
 
 
-def _size(text: str) -> float:
+def _size(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})", text)
     if not match:
         raise argparse.ArgumentTypeError(f"{text!r} is no size like 1920x1080")
-    return int(match[1]) / int(match[2])
+    return int(match[1]), int(match[2])
+
+
+def _shape(text: str) -> float:
+    width, height = _size(text)
+    return width / height
 
 
 def add_simulate(add: Add) -> None:
