@@ -25,7 +25,7 @@ BIRTH_VARIANCE = (1.0, 0.0, 6.0)
 """Of a new track's place, of place with velocity, and of its velocity, which is not known yet."""
 SURE = 0.9
 """This part of the score that begins a track makes a detection a sure one, for going on with it."""
-COVERED = 0.7
+COVERED = 0.6
 """What lies by so much inside a matched box is the same person twice, and begins no track."""
 
 PLACE, SPEED, SIZE_SPEED, VARIANCE = slice(0, 4), slice(4, 8), slice(6, 8), slice(8, 11)
@@ -78,7 +78,7 @@ class Tracker:
         fps: float,
         sure: float = 0.9,
         unsure: float = 0.1,
-        min_hits: int = 3,
+        min_hits: int = 2,
         overlap: float = 0.2,
         unsure_overlap: float = 0.3,
         max_age: float = 2.0,

@@ -50,7 +50,7 @@ def test_two_who_pass_one_another_do_not_swap() -> None:
 
 
 def test_who_is_hidden_for_less_than_max_age_comes_back_the_same() -> None:
-    tracker = Tracker(fps=10, max_age=2.0)
+    tracker = Tracker(fps=10, min_hits=3, max_age=2.0)
     for frame in range(60):
         hidden = 20 <= frame < 38
         tracks = tracker.update(*sure(walkers(frame, (0, 100))[: 0 if hidden else 1]))
@@ -101,7 +101,7 @@ def test_a_box_within_one_that_was_matched_begins_no_track() -> None:
 
 
 def test_200_people_at_once_and_then_nobody() -> None:
-    tracker = Tracker(fps=10)
+    tracker = Tracker(fps=10, min_hits=3)
     starts = [(100.0 * (index % 20), 100.0 * (index // 20)) for index in range(200)]
     for frame in range(20):
         tracks = tracker.update(*sure(walkers(frame, *starts)))
