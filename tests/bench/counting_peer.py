@@ -35,10 +35,12 @@ def count(detections: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[st
     fps = settings["fps"]
     tracker = ByteTrackTracker(frame_rate=fps)
     anchor = [sv.Position.BOTTOM_CENTER]
-    lines = {
-        name: sv.LineZone(sv.Point(*start), sv.Point(*end), triggering_anchors=anchor)
-        for name, (start, end) in settings["lines"].items()
-    }
+    # A LineZone is straight: a line with bends is one for each of its pieces.
+    lines = [
+        (name, sv.LineZone(sv.Point(*start), sv.Point(*end), triggering_anchors=anchor))
+        for name, points in settings["lines"].items()
+        for start, end in pairwise(points)
+    ]
     zones = {
         name: sv.PolygonZone(np.asarray(points).round().astype(np.int64), triggering_anchors=anchor)
         for name, points in settings["zones"].items()
@@ -56,7 +58,7 @@ def count(detections: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[st
         )
         people = tracker.update(found)
         people = people[people.tracker_id >= 0]
-        for name, line in lines.items():
+        for name, line in lines:
             went_in, went_out = line.trigger(people)
             crossings += [(seconds, name, "in")] * int(went_in.sum())
             crossings += [(seconds, name, "out")] * int(went_out.sum())
