@@ -23,7 +23,8 @@ Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 
 CLEAR = 0.15
-"""Metres beyond a line that make a crossing certain."""
+"""Metres beyond a line that make a crossing certain, if somebody is seen there twice in a row: one
+wrong box makes none."""
 HOLD = timedelta(seconds=5)
 """A crossing counts at the latest after this time on the other side, however near the line."""
 SETTLE = timedelta(seconds=2)
@@ -63,8 +64,9 @@ class _Stay:
 class _Person:
     """Who is on the floor: where and when seen last, open stays by zone, and the way so far.
 
-    Crossings are of a line, with direction and time: `pending` those that may be taken back,
-    `certain` those that are not told yet, `passed` those told of late.
+    Crossings are of a line, with direction and time: `pending` those that may be taken back, of
+    which the last sight was clear `beyond`; `certain` those that are not told yet; `passed` those
+    told of late.
     """
 
     first: datetime
@@ -75,6 +77,7 @@ class _Person:
     stays: dict[int, _Stay] = field(default_factory=dict)
     visits: dict[int, int] = field(default_factory=dict)
     pending: dict[int, tuple[int, datetime]] = field(default_factory=dict)
+    beyond: set[int] = field(default_factory=set)
     certain: list[tuple[int, int, datetime]] = field(default_factory=list)
     passed: list[tuple[int, int, datetime]] = field(default_factory=list)
     zones: list[int] = field(default_factory=list)
@@ -261,8 +264,9 @@ class Observer:
                 person.pending[line] = direction, time
             elif person.pending[line][0] != direction:
                 del person.pending[line]
+        before, person.beyond = person.beyond, {line for line in person.pending if clear[line]}
         for line, (direction, since) in list(person.pending.items()):
-            if clear[line] or time - since >= HOLD:
+            if line in before & person.beyond or time - since >= HOLD:
                 del person.pending[line]
                 person.certain.append((line, direction, since))
         while person.certain and time - person.certain[0][2] >= SETTLE:

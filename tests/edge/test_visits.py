@@ -120,6 +120,15 @@ def line(start: tuple[float, float], stop: tuple[float, float], frames: int) -> 
         ),
         pytest.param(line((0.3, 0.9), (0.3, 0.497), 9), ["in"], id="last seen just beyond"),
         pytest.param(
+            [(0.3, 0.55)] * 5 + [(0.3, 0.45)] + [(0.3, 0.55)] * 5, [], id="one wrong box beyond"
+        ),
+        pytest.param(
+            [(0.3, 0.55)] * 5 + [(0.3, 0.45)] * 2 + [(0.3, 0.55)] * 5,
+            ["in", "out"],
+            id="seen beyond twice",
+        ),
+        pytest.param([(0.3, 0.9), (0.3, 0.1)], ["in"], id="seen beyond once, and last"),
+        pytest.param(
             line((0.3, 0.9), (0.3, 0.6), 5) + [None] * 8 + line((0.3, 0.4), (0.3, 0.1), 5),
             ["in"],
             id="unseen while crossing",
