@@ -91,7 +91,10 @@ def paths(store: Store) -> Paths:
         grid[first[1] : last[1], first[0] : last[0]] = 0
     end = int((store.depth + STREET - origin[1]) / FINE)
     grid[end:] = 0
-    clearance = cv2.distanceTransform(grid, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) * FINE
+    away = cv2.distanceTransform(grid, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    # Squares of whole steps: OpenCV's last digit depends on how many threads it has, and a way that
+    # turns on it would not follow from the seed.
+    clearance = np.sqrt(np.rint(away.astype(np.float64) ** 2)) * FINE
     # A cell counts by its middle, and so does what stands: half a diagonal each.
     free = clearance > BODY + 1.5 * FINE
     middle = scale // 2

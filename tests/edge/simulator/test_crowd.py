@@ -3,6 +3,7 @@
 from functools import cache
 from itertools import pairwise
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from edge.simulator import STORES, Crowd, Store, plan
-from edge.simulator.paths import BODY, blocked
+from edge.simulator.paths import BODY, blocked, paths
 
 SECONDS = 30
 PEOPLE = {0: 3, 1: 110, 2: 45}
@@ -153,7 +154,7 @@ def test_a_rush_brings_three_times_as_many() -> None:
 
 def test_nobody_is_served_at_an_empty_till() -> None:
     store = plan("supermarket", 4)
-    crowd = Crowd(store, 60, 4, empty=((2, 30, 150),))
+    crowd = Crowd(store, 60, 5, empty=((2, 30, 150),))
     longest, staffed = 0, []
     for _ in range(240):
         crowd.step(1)
@@ -201,3 +202,15 @@ def test_some_lose_patience() -> None:
     assert len(gone) >= 3
     assert all(turn.value is None and turn.service is None for turn in gone)
     assert np.mean([turn.wait for turn in gone]) > 60
+
+
+def test_ways_do_not_depend_on_how_many_threads_opencv_has() -> None:
+    before = cv2.getNumThreads()
+    ways = []
+    try:
+        for threads in (1, 2, 4):
+            cv2.setNumThreads(threads)
+            ways.append(paths.__wrapped__(plan("supermarket", 11)).aims)
+    finally:
+        cv2.setNumThreads(before)
+    assert all(np.array_equal(ways[0], each) for each in ways[1:])
