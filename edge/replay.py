@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from edge import wire
+from edge import mot, wire
 from edge.arrangement import cores
 from edge.camera import Frame, file_rate, read
 from edge.config import AgentConfig, CameraConfig
@@ -16,7 +16,6 @@ from edge.flight import assemble, depth, fly
 from edge.ground import Ground
 from edge.pipeline import CameraPipeline
 from edge.privacy import Gate
-from edge.tracker import Tracks
 
 PROGRESS_SECONDS = 5.0
 
@@ -75,7 +74,7 @@ def replay(
                 count += write(events)
                 end = frame.time + timedelta(seconds=1 / fps)
                 if rows and isinstance(frame, Frame):
-                    rows.writelines(_rows(frame.index + 1, pipeline.tracks))
+                    rows.writelines(mot.rows(frame.index + 1, pipeline.tracks))
                 if time.perf_counter() - told > PROGRESS_SECONDS:
                     told = time.perf_counter()
                     rate = pipeline.frames / (told - began)
@@ -84,13 +83,3 @@ def replay(
             if pipeline.frames:
                 count += write(pipeline.close(end))
     return Summary(pipeline.frames, count, time.perf_counter() - began)
-
-
-def _rows(frame: int, tracks: Tracks) -> list[str]:
-    return [
-        f"{frame},{number},{left:.2f},{top:.2f},{right - left:.2f},{bottom - top:.2f},"
-        f"{score:.2f},-1,-1,-1\n"
-        for number, (left, top, right, bottom), score in zip(
-            tracks.ids.tolist(), tracks.boxes.tolist(), tracks.scores.tolist(), strict=True
-        )
-    ]
