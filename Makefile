@@ -9,13 +9,14 @@ PEERS := .venv-peers
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 JOBS ?= 2
 
-.PHONY: help demo test lint soak contract picture peers clean
+.PHONY: help demo test lint soak contract figures picture peers clean
 
 help:
 	@echo "make demo          see it work: cameras, twelve shops, a web shop (FOR=40: forty seconds)"
 	@echo "make demo VIDEO=0  the same with your webcam (or a path or rtsp:// address); MODEL=path"
 	@echo "make test          set up, lint, type-check and test everything"
 	@echo "make soak          the long repeats of the kill tests (ROUNDS=20)"
+	@echo "make figures       draw the pictures of docs/how-counting-works.md again"
 	@echo "make picture       make the README's picture again"
 	@echo "make peers         what the benchmarks compare with, in $(PEERS) (3.3 GB to fetch)"
 
@@ -36,6 +37,9 @@ soak: $(VENV)/dev
 
 contract: $(VENV)/demo
 	@$(BIN)/passerby-edge contract --out docs
+
+figures: $(VENV)/demo
+	@$(BIN)/python -m docs.figures
 
 picture: $(VENV)/dev
 	@$(BIN)/python -m docs.picture
