@@ -123,9 +123,10 @@ def run(config: AgentConfig, stop: threading.Event, look: Look | None = None) ->
     )
     settings = config_hash(config)
     rates = {camera.id: _rate(camera) for camera in config.cameras}
-    watches = []
+    watches, grounds = [], []
     for cameras in floors(config.cameras):
         ground = Ground(cameras, Gate(config.step(cameras[0]), config.time_step), rates)
+        grounds.append(ground)
         for camera in cameras:
             fps = rates[camera.id]
             watches.append(Watch(camera, CameraPipeline(camera, detector, ground, fps), fps))
@@ -141,6 +142,7 @@ def run(config: AgentConfig, stop: threading.Event, look: Look | None = None) ->
             clock=clock_state(),
             version=__version__,
             lost=lost + dropped,
+            audits=tuple(each for ground in grounds for each in ground.audits())[: wire.MAX_AUDITS],
         )
 
     def flush() -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge import wire
+from edge.audit import HOUR, Audit
 from edge.config import CameraConfig, LineConfig, ZoneConfig
 from edge.people import People
 from edge.periods import CameraPeriods, ZonePeriods
@@ -32,7 +33,8 @@ class Sight:
     """Whom a camera sees in a frame.
 
     `tracks` (n,) are its tracks, at `points` (n, 2) on the floor, where a metre is `metres` (n,) in
-    the floor's unit; `hidden` (n,) are mostly behind somebody else. `ended` (k,) it has given up.
+    the floor's unit; `hidden` (n,) are mostly behind somebody else, `rim` (n,) at the picture's
+    rim. `ended` (k,) it has given up.
     """
 
     time: datetime
@@ -40,6 +42,7 @@ class Sight:
     points: Floats
     metres: Floats
     hidden: npt.NDArray[np.bool_]
+    rim: npt.NDArray[np.bool_]
     ended: npt.NDArray[np.int64]
 
 
@@ -61,6 +64,7 @@ class Ground:
         fps: frames a second that are expected, by camera.
         seed: None for random track ids; a number for ids that follow from it, the floor and the
             person's number, so that a replay repeats itself to the byte.
+        hour: what is audited at a time.
     """
 
     def __init__(
@@ -69,6 +73,7 @@ class Ground:
         gate: Gate,
         fps: Mapping[str, float],
         seed: int | None = None,
+        hour: timedelta = HOUR,
     ) -> None:
         self._watched = watched(cameras)
         self._gate, self._seed = gate, seed
@@ -80,6 +85,7 @@ class Ground:
         self._cameras = {each.id: CameraPeriods(each.id, fps[each.id]) for each in cameras}
         self._open = set(self._cameras)
         self._zones = ZonePeriods(self._watched, self._observer.queues)
+        self._audit = Audit(self._watched.lines, self._watched.zones, self._watched.cameras, hour)
         self._told: datetime | None = None
         self._lock = threading.Lock()
 
@@ -111,6 +117,11 @@ class Ground:
             known = [time for time in times if time]
             return self._gate.floor(min(known)) if times[0] and known else None
 
+    def audits(self) -> list[wire.Audit]:
+        """How far the counts of the last whole hours can be believed."""
+        with self._lock:
+            return self._audit.hours()
+
     def see(self, camera: str, sight: Sight) -> list[wire.Event]:
         """The events that a camera's frame makes certain."""
         with self._lock:
@@ -128,6 +139,7 @@ class Ground:
             for number in moved.ended:
                 events.extend(self._observer.end(number))
             for number, into in moved.merged:
+                self._audit.merge(*map(self._observer.track_id, (number, into)))
                 self._observer.merge(number, into)
             for number in moved.found:
                 self._observer.came_back(number)
@@ -140,6 +152,10 @@ class Ground:
                     sight.metres[known],
                     sight.hidden[known],
                 )
+            )
+            names = [self._observer.track_id(number) for number in moved.numbers.tolist()]
+            self._audit.see(
+                time, camera, names, moved.points, sight.metres[known], sight.rim[known]
             )
             return self._admit(events)
 
@@ -177,21 +193,25 @@ class Ground:
             events += self._close("lost")
         # A clock that is set back must not make a stay shorter than nothing.
         self._told = time = max(time, self._told or time)
-        events.extend(self._cameras[camera].go_on(time, cause))
+        periods = self._cameras[camera]
+        if periods.told is None or periods.cause != cause:
+            self._audit.interrupt(time, ())
+        events.extend(periods.go_on(time, cause))
         seeing = [name for name in self._open if self._cameras[name].cause == "ok"]
         events.extend(self._zones.go_on(time, seeing))
         return events, time
 
     def _leave(self, camera: str, ended: wire.Ended = "lost") -> list[wire.Event]:
-        events = [
-            event
-            for number in self._people.leave(camera)
-            for event in self._observer.end(number, ended)
-        ]
+        gone = self._people.leave(camera)
+        if self._told:
+            self._audit.interrupt(self._told, map(self._observer.track_id, gone))
+        events = [event for number in gone for event in self._observer.end(number, ended)]
         self._zones.count(self._observer.counts)
         return events
 
     def _close(self, ended: wire.Ended) -> list[wire.Event]:
+        if self._told:
+            self._audit.interrupt(self._told)
         events = self._observer.end_all(ended)
         self._people = People()
         events += self._zones.close()
@@ -201,6 +221,7 @@ class Ground:
 
     def _admit(self, events: list[wire.Event]) -> list[wire.Event]:
         self._zones.count(self._observer.counts)
+        self._audit.tell(events)
         return [self._gate.admit(event) for event in events]
 
 

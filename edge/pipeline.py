@@ -24,6 +24,9 @@ UNSURE = 0.6
 NOBODY = Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32))
 HIDDEN = 0.5
 """Somebody is hidden of whose box this share lies behind nearer ones."""
+RIM, WALK = 0.1, 2.0
+"""In widths of their box: who is so near to the picture's rim is at it, and how far they walk in a
+second."""
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +51,7 @@ class CameraPipeline:
     def __init__(
         self, camera: CameraConfig, detector: Detector, ground: Ground, fps: float
     ) -> None:
-        self._camera, self._detector, self._ground = camera, detector, ground
+        self._camera, self._detector, self._ground, self._fps = camera, detector, ground, fps
         self._unsure = UNSURE * camera.min_confidence
         self._tracker = Tracker(fps, camera.min_confidence, self._unsure)
         self._calibration = lru_cache(maxsize=1)(camera.calibration)
@@ -137,7 +140,13 @@ class CameraPipeline:
         self.dropped += max(frame.index - self._index, 0)
         self._index = frame.index + 1
         sight = Sight(
-            frame.time, self.tracks.ids, self.positions, metres, hidden(boxes), self.tracks.ended
+            frame.time,
+            self.tracks.ids,
+            self.positions,
+            metres,
+            hidden(boxes),
+            at_rim(boxes, width, height, self._fps),
+            self.tracks.ended,
         )
         return events + self._ground.see(self._camera.id, sight)
 
@@ -184,3 +193,12 @@ def hidden(boxes: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
     own = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
     nearer = boxes[None, :, 3] > boxes[:, None, 3]
     return np.asarray(((common >= HIDDEN * own[:, None]) & nearer).any(axis=1))
+
+
+def at_rim(
+    boxes: npt.NDArray[np.float32], width: int, height: int, fps: float
+) -> npt.NDArray[np.bool_]:
+    """(n,) which people with boxes (n, 4) in xyxy pixels are at the rim, or out in a frame."""
+    near = (RIM + WALK / fps) * (boxes[:, 2] - boxes[:, 0])
+    room = np.minimum(boxes[:, :2], np.array([width, height], np.float32) - boxes[:, 2:])
+    return np.asarray(room.min(axis=1) <= near)

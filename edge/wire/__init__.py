@@ -17,6 +17,7 @@ ROOT = f"passerby/v{VERSION}"
 CENTRAL = "central"
 MAX_EVENTS = 256
 MAX_BYTES = 64 * 1024
+MAX_AUDITS = 512
 
 # The look-ahead refuses the line feed that `$` alone lets through in Python.
 Slug = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,40}$(?!\n)", description="an id")]
@@ -35,6 +36,7 @@ Time = Annotated[datetime, Meta(tz=True, description="RFC 3339, UTC")]
 Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 Sequence = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 Seconds = Annotated[float, Meta(ge=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
 Cameras = Annotated[tuple[Slug, ...], Meta(min_length=1)]
 Point = tuple[float, float]
 Ended = Literal["left", "lost", "occluded", "shutdown"]
@@ -242,8 +244,27 @@ class CameraHealth(Struct, frozen=True):
     inference_p95: Annotated[float, Meta(ge=0, description="milliseconds")] = 0.0
 
 
+class Audit(Struct, frozen=True):
+    """How far a whole hour's count of a line or zone can be believed, 0 to 1.
+
+    `checks` says why: the share of the count that each finds nothing against, by its name in
+    `edge/audit.py`; `confidence` is the least of them. `count` is of crossings, or of visits by
+    when they ended.
+    """
+
+    kind: Literal["line", "zone"]
+    id: Slug
+    start: Time
+    count: Count
+    confidence: Share
+    checks: dict[Slug, Share]
+
+
 class Health(Struct, frozen=True):
-    """`epochs`: for every epoch still in the outbox, its next sequence number."""
+    """`epochs`: for every epoch still in the outbox, its next sequence number.
+
+    `audits` are those of the last whole hours, and are sent again with what has changed since.
+    """
 
     v: int
     time: Time
@@ -252,6 +273,7 @@ class Health(Struct, frozen=True):
     clock: Clock
     version: str
     lost: Annotated[int, Meta(ge=0, description="events dropped because the disk was full")] = 0
+    audits: Annotated[tuple[Audit, ...], Meta(max_length=MAX_AUDITS)] = ()
 
 
 class Gauge(Struct, frozen=True):

@@ -50,6 +50,7 @@ def sight(seconds: float, there: dict[int, tuple[float, float]], ended: list[int
         np.array(list(there.values()), np.float64).reshape(-1, 2),
         np.ones(count),
         np.zeros(count, np.bool_),
+        np.zeros(count, np.bool_),
         np.array(ended, np.int64),
     )
 

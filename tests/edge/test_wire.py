@@ -225,3 +225,21 @@ def test_nothing_in_the_contract_could_hold_a_picture() -> None:
             if field.get("type") == "string":
                 closed = {"enum", "const", "pattern", "format"} & field.keys()
                 assert closed, f"{kind.__name__}.{name} takes any text"
+
+
+def test_health_of_an_older_device_has_no_audits_and_of_a_newer_one_more_fields() -> None:
+    said = {"v": 1, "time": "2026-03-01T12:00:00Z", "epochs": {}, "cameras": {}, "clock": "synced"}
+    body = said | {"version": "0", "mood": "good"}
+    assert msgspec.json.decode(msgspec.json.encode(body), type=wire.Health).audits == ()
+    audit = {"kind": "line", "id": "door", "start": "2026-03-01T11:00:00Z", "count": 3}
+    audit |= {"confidence": 0.5, "checks": {"a-check-of-the-future": 0.5}}
+    decode = msgspec.json.Decoder(wire.Health).decode
+    assert decode(msgspec.json.encode(body | {"audits": [audit]})).audits[0].confidence == 0.5
+    for wrong in (
+        {"confidence": 1.1},
+        {"checks": {"ends": -0.1}},
+        {"id": "No slug"},
+        {"count": -1},
+    ):
+        with pytest.raises(msgspec.ValidationError):
+            decode(msgspec.json.encode(body | {"audits": [audit | wrong]}))
