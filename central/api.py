@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import FastAPI, HTTPException, Query
 from pydantic import AwareDatetime
 
-from central import __version__, console, series
+from central import __version__, audits, console, series
 from central.incidents import listed
 from central.intake.http import router
 from central.metrics import CATALOGUE
@@ -41,17 +41,30 @@ def create(service: Service) -> FastAPI:
         """Points of a metric at a site, the last 24 hours unless told; null is not zero."""
         if metric not in CATALOGUE:
             raise HTTPException(404, f"no metric {metric}; there are {', '.join(CATALOGUE)}")
+        first, last = span(site, start, stop)
+        found = CATALOGUE[metric]
+        points = series.read(
+            service.store, service.config.site(site), found, first, last, resolution
+        )
+        return {"site": site, "metric": metric, "unit": found.unit, "points": points}
+
+    @app.get("/v1/audits", tags=["series"])
+    def read_audits(
+        site: Annotated[str, Query(pattern="^[a-z0-9-]{1,40}$")],
+        start: AwareDatetime | None = None,
+        stop: AwareDatetime | None = None,
+    ) -> list[audits.Audit]:
+        """How far each line's and zone's hours can be believed, the last 24 hours unless told."""
+        return audits.listed(service.store, site, *span(site, start, stop))
+
+    def span(site: str, start: datetime | None, stop: datetime | None) -> tuple[datetime, datetime]:
         if site not in service.sites():
             raise HTTPException(404, f"no site {site}; add it under `sites`")
         stop = stop or datetime.now(UTC)
         start = start or stop - timedelta(days=1)
         if not timedelta(0) < stop - start <= MAX_SPAN:
             raise HTTPException(400, f"stop must be after start, by {MAX_SPAN.days} days at most")
-        found = CATALOGUE[metric]
-        points = series.read(
-            service.store, service.config.site(site), found, start, stop, resolution
-        )
-        return {"site": site, "metric": metric, "unit": found.unit, "points": points}
+        return start, stop
 
     console.mount(app, service)
     return app

@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["count", "duration", "ratio", "money"]
+Counted = Literal["", "line", "zone"]
 
 
 @dataclass(frozen=True)
 class Metric:
-    """`value` = sum of `measure`, divided by the sum of `over` where there is one."""
+    """`value` = sum of `measure`, divided by the sum of `over` where there is one.
+
+    It is as sure as the counts of entrance lines (`counted` is `line`) or zones that it comes from.
+    """
 
     name: str
     title: str
@@ -20,6 +24,7 @@ class Metric:
     sentence: str
     measure: str
     over: str = ""
+    counted: Counted = ""
 
 
 CATALOGUE = {
@@ -32,8 +37,17 @@ CATALOGUE = {
             "count",
             "Crossings inwards of entrance lines, staff excluded.",
             "footfall",
+            counted="line",
         ),
-        Metric("exits", "Exits", "people", "count", "Crossings outwards, staff excluded.", "exits"),
+        Metric(
+            "exits",
+            "Exits",
+            "people",
+            "count",
+            "Crossings outwards, staff excluded.",
+            "exits",
+            counted="line",
+        ),
         Metric(
             "visits",
             "Visits",
@@ -41,6 +55,7 @@ CATALOGUE = {
             "count",
             "Stays of at least 5 s in a zone, staff excluded.",
             "visits",
+            counted="zone",
         ),
         Metric(
             "dwell",
@@ -50,6 +65,7 @@ CATALOGUE = {
             "Mean time of a visit in its zone, as far as it was seen.",
             "dwell_seconds",
             "visits",
+            counted="zone",
         ),
         Metric(
             "occupancy",
@@ -59,6 +75,7 @@ CATALOGUE = {
             "Mean number of people in the zones, weighted by time.",
             "person_seconds",
             "zone_seconds",
+            counted="zone",
         ),
         Metric("orders", "Orders", "orders", "count", "Orders without returns.", "orders"),
         Metric("revenue", "Revenue", "money", "money", "Value of orders less returns.", "revenue"),
@@ -71,6 +88,7 @@ CATALOGUE = {
             "Orders at the tills divided by footfall.",
             "orders",
             "footfall",
+            counted="line",
         ),
         Metric(
             "coverage",

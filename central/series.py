@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any, Literal
 
-from central import windows
+from central import audits, windows
 from central.config import Site
 from central.metrics import Metric
 from central.store import Store
@@ -21,6 +21,8 @@ class Point:
 
     value: None where absent, and where a ratio has nothing to be divided by.
     observed: the share of the point's windows in which it was seen.
+    confidence: how far its counts can be believed, 0 to 1, by the devices' own audits of the hours
+        that it lies in, weighted by their counts; None where there are none.
     """
 
     start: datetime
@@ -30,6 +32,7 @@ class Point:
     expected: float | None = None
     lower: float | None = None
     upper: float | None = None
+    confidence: float | None = None
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class _Window:
     over: float | None
     status: Status
     band: tuple[float | None, float | None, float | None]
+    sure: float
+    counted: float
 
 
 def read(
@@ -84,12 +89,20 @@ def _windows(store: Store, site: Site, metric: Metric, first: int, stop: int) ->
             where site = $site and "window" >= $first and "window" < $stop
                 and measure = 'covered_seconds'
             group by "window", subject),
-        seen as (select "window", min(covered) as covered from camera group by 1)
+        seen as (select "window", min(covered) as covered from camera group by 1),
+        sure as (
+            select "window", sum(confidence * greatest(count, 1)) as sure,
+                sum(greatest(count, 1)) as counted
+            from audit
+            where site = $site and kind = $counted and (kind = 'zone' or role = 'entrance')
+                and "window" > $first - $hour and "window" < $stop
+            group by 1)
         select w."window", s.value, s.over, c.covered, coalesce(s.imported, false),
-            e.expected, e.lower, e.upper
+            coalesce(a.sure, 0), coalesce(a.counted, 0), e.expected, e.lower, e.upper
         from (select unnest(range($first, $stop)) as "window") w
         left join summed s on s."window" = w."window"
         left join seen c on c."window" = w."window"
+        left join sure a on a."window" = w."window" // $hour * $hour
         left join expectation e
             on e.site = $site and e.metric = $metric and e."window" = w."window"
         order by 1
@@ -100,13 +113,15 @@ def _windows(store: Store, site: Site, metric: Metric, first: int, stop: int) ->
             "measure": metric.measure,
             "over": metric.over,
             "basis": metric.over or metric.measure,
+            "counted": metric.counted,
+            "hour": audits.HOUR,
             "seconds": windows.SECONDS,
             "first": first,
             "stop": stop,
         },
     ).fetchall()
     found = []
-    for window, value, over, covered, imported, *band in rows:
+    for window, value, over, covered, imported, sure, counted, *band in rows:
         if metric.name in ONLINE:
             seen = window >= first_order
         elif metric.name == "coverage":
@@ -116,7 +131,8 @@ def _windows(store: Store, site: Site, metric: Metric, first: int, stop: int) ->
         status: Status = "open" if window > closed else "observed" if seen else "absent"
         kept = value if value is not None else 0.0 if seen else None
         kept = None if status == "absent" else kept
-        found.append(_Window(window, kept, over, status, (band[0], band[1], band[2])))
+        expected, lower, upper = band
+        found.append(_Window(window, kept, over, status, (expected, lower, upper), sure, counted))
     return found
 
 
@@ -130,7 +146,10 @@ def _point(start: datetime, group: list[_Window], metric: Metric) -> Point:
     if any(each.status == "open" for each in group):
         status = "open"
     single = group[0].band if len(group) == 1 else (None, None, None)
-    return Point(start, value if seen else None, status, len(seen) / len(group), *single)
+    counted = sum(each.counted for each in seen)
+    confidence = sum(each.sure for each in seen) / counted if counted else None
+    shown = value if seen else None
+    return Point(start, shown, status, len(seen) / len(group), *single, confidence)
 
 
 def points(store: Store) -> int:

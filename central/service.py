@@ -9,18 +9,19 @@ from datetime import UTC, datetime, timedelta
 
 import uvicorn
 
-from central import windows
+from central import audits, windows
 from central.closing import Closing
 from central.config import CentralError, Config
 from central.detect import kernels
 from central.incidents import Incidents
-from central.intake.events import Intake
+from central.intake.events import Device, Intake
 from central.intake.http import OnlineIntake
 from central.intake.mqtt import Subscriber
 from central.local import LocalServer
 from central.notify import Notifier
 from central.store import Store
 from central.watch import Watch
+from edge import wire
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class Service:
         self.began = datetime.now(UTC)
         self.tick_seconds = 0.0
         self._rebuilt = self.began
+        self._audits: dict[Device, tuple[wire.Audit, ...]] = {}
         self._closing = Closing(config, self.intake, self.began)
         self._watch = Watch(store, config)
         self._local = LocalServer(store, config)
@@ -111,6 +113,10 @@ class Service:
                 self.intake.dirty = True
                 raise
             self._rebuilt = now
+        for device, health in self.intake.health.items():
+            fresh = health.audits != self._audits.get(device, ())
+            if fresh and audits.keep(self.store, *device, health.audits):
+                self._audits[device] = health.audits
         changed = self.online.changed()
         if changed is not None:
             try:

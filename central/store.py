@@ -58,6 +58,10 @@ _CENTRAL = f"""
 {_META}
 create table if not exists partial (
     part varchar, site varchar, measure varchar, subject varchar, "window" bigint, value double);
+create table if not exists audit (
+    site varchar, device varchar, kind varchar, subject varchar, role varchar, "window" bigint,
+    count bigint, confidence double, checks varchar,
+    primary key (site, kind, subject, device, "window"));
 create table if not exists frozen (receipt_day date primary key);
 create table if not exists orders (
     site varchar, channel varchar, order_id varchar, "time" timestamp, received timestamp,
