@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from edge import __version__, wire
 from edge.arrangement import arrange
+from edge.audit import newest
 from edge.camera import LIVE_FPS, Frame, frame_rate, watch
 from edge.config import (
     AgentConfig,
@@ -142,7 +143,7 @@ def run(config: AgentConfig, stop: threading.Event, look: Look | None = None) ->
             clock=clock_state(),
             version=__version__,
             lost=lost + dropped,
-            audits=tuple(each for ground in grounds for each in ground.audits())[: wire.MAX_AUDITS],
+            audits=newest(each for ground in grounds for each in ground.audits()),
         )
 
     def flush() -> None:

@@ -105,6 +105,11 @@ def completeness(seen: Mapping[frozenset[str], int], cameras: Set[str]) -> float
     return 1 - missed
 
 
+def newest(audits: Iterable[wire.Audit]) -> tuple[wire.Audit, ...]:
+    """As many of the audits of several floors as the contract lets one message hold."""
+    return tuple(sorted(audits, key=lambda audit: audit.start)[-wire.MAX_AUDITS :])
+
+
 @dataclass
 class Tally:
     """A line or zone in an hour: crossings or visits, and what speaks for and against them."""

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge import wire
-from edge.audit import HOUR, KEPT, Audit, agreement, balance, beyond_chance, completeness
+from edge.audit import HOUR, KEPT, Audit, agreement, balance, beyond_chance, completeness, newest
 from edge.config import CameraConfig, LineConfig
 from edge.ground import Ground, Sight
 from edge.pipeline import at_rim
@@ -304,6 +304,17 @@ def test_the_last_hours_are_kept_and_older_ones_are_left_alone() -> None:
         assert (found[-1].start, found[-1].confidence) == (begin, 0.5)
     audit.tell([crossing(0), crossing(4)])
     assert [each.count for each in audit.hours()] == [1, 1, 2, 1]
+
+
+def test_where_a_message_holds_not_all_it_holds_the_newest() -> None:
+    old, new = (
+        [wire.Audit("zone", f"z-{n}", start, 1, 1.0, {}) for n in range(wire.MAX_AUDITS - 1)]
+        for start in (START, START + HOUR)
+    )
+    found = newest([*new, *old])
+    assert len(found) == wire.MAX_AUDITS
+    assert found[1:] == tuple(new)
+    assert newest(old) == tuple(old)
 
 
 def at(seconds: float) -> datetime:
