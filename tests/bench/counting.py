@@ -12,7 +12,8 @@ Most stays there are shorter than 3 seconds. The whole seconds that a device pub
 would be an error of 8 % of their own, so ours runs with `time_step: 0.1`; what dwell comes to in
 whole seconds is shown for both.
 
-Of the shared folder's models under a free licence, `deimv2_femto_416` gives the least errors.
+Unless told the model is the one that finds people best there, of those in the shared folder that
+are under a free licence.
 """
 
 import argparse
