@@ -57,7 +57,8 @@ def told(
 ) -> tuple[list[wire.Event], Outcome | None]:
     """What the edge says of a walk: its events, and what became of the queue among the zones."""
     lines = [LineConfig(id="line", name="", role="entrance", points=tuple(line))] if line else []
-    cameras: dict[str, tuple[str, ...]] = {each.id: ("camera",) for each in (*lines, *zones)}
+    cameras: dict[wire.Place, tuple[str, ...]] = {("line", each.id): ("camera",) for each in lines}
+    cameras |= {("zone", each.id): ("camera",) for each in zones}
     observer = Observer(Watched("ground", True, lines, zones, cameras), lambda _: "0" * 16)
     events: list[wire.Event] = []
     for frame, place in enumerate(walk.places):

@@ -20,11 +20,10 @@ from edge.config import (
     AgentConfig,
     CameraConfig,
     EdgeError,
-    config_hash,
-    layout,
 )
 from edge.flight import assemble, depth, fly
 from edge.ground import Ground, floors
+from edge.layout import config_hash, layout
 from edge.outbox import Outbox, OutboxError
 from edge.pipeline import CameraPipeline
 from edge.privacy import Gate

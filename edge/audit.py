@@ -25,7 +25,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from math import hypot, sqrt
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -34,9 +33,6 @@ from edge import floor, wire
 from edge.config import LineConfig, ZoneConfig
 
 Floats = npt.NDArray[np.float64]
-Place = tuple[Literal["line", "zone"], str]
-"""A line or zone, which may have the same id."""
-
 HOUR = timedelta(hours=1)
 KEPT = 3
 """So many whole hours are reported; an older one is no longer changed by who leaves only now."""
@@ -134,7 +130,7 @@ class Tally:
 
 @dataclass
 class _Hour:
-    tallies: dict[Place, Tally]
+    tallies: dict[wire.Place, Tally]
     begun: int = 0
     ended: int = 0
     covered: dict[str, float] = field(default_factory=dict)
@@ -166,7 +162,7 @@ class Audit:
 
     Args:
         lines, zones: those of the floor.
-        cameras: which cameras watch each, by id.
+        cameras: which cameras watch each.
         hour: what is audited at a time.
     """
 
@@ -174,13 +170,13 @@ class Audit:
         self,
         lines: Sequence[LineConfig],
         zones: Sequence[ZoneConfig],
-        cameras: Mapping[str, Iterable[str]],
+        cameras: Mapping[wire.Place, Iterable[str]],
         hour: timedelta = HOUR,
     ) -> None:
         self._lines, self._zones, self._hour = lines, zones, hour
-        self._cameras = {name: frozenset(who) for name, who in cameras.items()}
+        self._cameras = {place: frozenset(who) for place, who in cameras.items()}
         self._plan = floor.plan([line.points for line in lines], [zone.polygon for zone in zones])
-        self._places: list[Place] = [("line", line.id) for line in lines]
+        self._places: list[wire.Place] = [("line", line.id) for line in lines]
         self._places += [("zone", zone.id) for zone in zones]
         self._entrances = [line for line in lines if line.role == "entrance"]
         self._round = floor.plan([way for line in self._entrances for way in _beyond(line)], [])
@@ -282,11 +278,11 @@ class Audit:
         ]
 
     def _audits(self, start: datetime, hour: _Hour) -> Iterator[wire.Audit]:
-        entrances: list[Place] = [("line", line.id) for line in self._entrances]
+        entrances: list[wire.Place] = [("line", line.id) for line in self._entrances]
         flow = sum(hour.tallies[place].count for place in entrances)
         net = balance(flow, hour.begun, hour.ended)
         for place, tally in hour.tallies.items():
-            cameras = self._cameras[place[1]]
+            cameras = self._cameras[place]
             checks = tally.checks(cameras)
             if net is not None and place in entrances:
                 checks["balance"] = net
@@ -307,14 +303,14 @@ class Audit:
                 del self._hours[old]
         return self._hours[start]
 
-    def _count(self, place: Place, time: datetime, since: datetime, track: str) -> None:
+    def _count(self, place: wire.Place, time: datetime, since: datetime, track: str) -> None:
         """One more of a line or zone, and which of its cameras have seen them since a time."""
         if hour := self._of(time):
             tally = hour.tallies[place]
             tally.count += 1
             if person := self._people.get(track):
                 saw = {camera for camera, last in person.cameras.items() if last >= since}
-                tally.seen[frozenset(saw & self._cameras[place[1]])] += 1
+                tally.seen[frozenset(saw & self._cameras[place])] += 1
 
     def _end(self, path: wire.Path) -> None:
         person = self._people.pop(path.track, None)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from edge import wire
 from edge.audit import HOUR, Audit
 from edge.config import CameraConfig, LineConfig, ZoneConfig
+from edge.layout import watchers
 from edge.people import People
 from edge.periods import CameraPeriods, ZonePeriods
 from edge.privacy import Gate
@@ -26,6 +27,8 @@ Floats = npt.NDArray[np.float64]
 
 LEAP = timedelta(hours=1)
 """Without a word for longer than this, the clock was set or the box slept: all begins anew."""
+BACK = timedelta(seconds=10)
+"""The same where a camera's times go back by more; by less, time stands until it is made up for."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +190,8 @@ class Ground:
     ) -> tuple[list[wire.Event], datetime]:
         """Bring the periods up to a time, which is returned as this floor's clock has it."""
         events: list[wire.Event] = []
-        if self._told and time - self._told > LEAP:
+        before = self._cameras[camera].told
+        if (self._told and time - self._told > LEAP) or (before and before - time > BACK):
             for periods in self._cameras.values():
                 events.extend(periods.close())
             events += self._close("lost")
@@ -213,7 +217,7 @@ class Ground:
         if self._told:
             self._audit.interrupt(self._told)
         events = self._observer.end_all(ended)
-        self._people = People()
+        self._people.clear()
         events += self._zones.close()
         self._told = None
         self._zones.count(self._observer.counts)
@@ -229,16 +233,13 @@ def watched(cameras: Sequence[CameraConfig]) -> Watched:
     """The lines and zones of a floor's cameras, each once."""
     lines: dict[str, LineConfig] = {}
     zones: dict[str, ZoneConfig] = {}
-    watchers: dict[str, tuple[str, ...]] = {}
     for camera in cameras:
         lines |= {line.id: line for line in camera.lines}
         zones |= {zone.id: zone for zone in camera.zones}
-        for area in (*camera.lines, *camera.zones):
-            watchers[area.id] = (*watchers.get(area.id, ()), camera.id)
     return Watched(
         cameras[0].floor,
         cameras[0].homography is not None,
         tuple(lines.values()),
         tuple(zones.values()),
-        watchers,
+        watchers(cameras),
     )

@@ -65,6 +65,8 @@ class _Person:
     point: tuple[float, float]
     seen: datetime
     metre: float
+    camera: str
+    """Who saw them last."""
     speed: tuple[float, float] = (0.0, 0.0)
     views: dict[str, _View] = field(default_factory=dict)
     waited: bool = False
@@ -116,7 +118,7 @@ class People:
             if not number:
                 number = whose[row] = self._next
                 self._next += 1
-                self._people[number] = _Person((x, y), time, float(metres[row]))
+                self._people[number] = _Person((x, y), time, float(metres[row]), camera)
             self._see(number, camera, _View(track, time, (x, y)), float(metres[row]))
         merged = [*self._merge(camera, time, whose)]
         into = dict(merged)
@@ -134,14 +136,23 @@ class People:
         )
 
     def leave(self, camera: str) -> list[int]:
-        """A camera sees nobody any more; those who are gone for good by it."""
+        """A camera sees nobody any more; those who are gone for good, as it saw them last."""
         for name, track in list(self._whose):
             if name == camera:
                 self._let_go(camera, track)
-        gone = [number for number, person in self._people.items() if person.waited]
+        gone = [
+            number
+            for number, person in self._people.items()
+            if person.waited and person.camera == camera
+        ]
         for number in gone:
             del self._people[number]
         return gone
+
+    def clear(self) -> None:
+        """Forget everybody; their numbers are not used again."""
+        self._people.clear()
+        self._whose.clear()
 
     def _let_go(self, camera: str, track: int) -> None:
         person = self._people.get(self._whose.pop((camera, track), 0))
@@ -187,7 +198,7 @@ class People:
             self._whose.pop((camera, old.track), None)
         self._whose[camera, view.track] = number
         person.views[camera] = view
-        person.metre, person.waited = metre, False
+        person.metre, person.camera, person.waited = metre, camera, False
         now = [each.point for each in person.views.values() if view.time - each.time <= NOW]
         x, y = sum(point[0] for point in now) / len(now), sum(point[1] for point in now) / len(now)
         seconds = (view.time - person.seen).total_seconds()

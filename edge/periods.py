@@ -101,7 +101,7 @@ class ZonePeriods:
     def go_on(self, time: datetime, seeing: Collection[str]) -> Iterator[wire.Event]:
         """Bring all zones up to a time, from which on these cameras see."""
         for zone, count in zip(self._watched.zones, self._counts, strict=True):
-            seen = any(camera in seeing for camera in self._watched.cameras[zone.id])
+            seen = any(camera in seeing for camera in self._watched.cameras["zone", zone.id])
             if count.begun is None:
                 count.begin(time if seen else None)
                 continue

@@ -1,20 +1,26 @@
 """What becomes of those who queue: served, abandoned, lost.
 
 Somebody has joined a queue who has been in a zone with role `queue` for `JOINED`; who only walks
-through it has not. They are served if they come to a zone with role `service` within `SERVED` of
-leaving the queue, abandoned if they do not, and lost if nobody saw where they went. The wait is the
-time in the queue's zone.
+through it has not. They are served if they come to a zone with role `service` beside it within
+`SERVED` of leaving the queue, abandoned if they do not, and lost if nobody saw where they went:
+also where no such zone is watched, for then nobody can tell. The wait is the time in the queue's
+zone.
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from edge import wire
+import numpy as np
+
+from edge import floor, wire
+from edge.config import ZoneConfig
 
 JOINED = timedelta(seconds=3)
 SERVED = timedelta(seconds=5)
+BESIDE = 0.5
+"""Metres: a service zone that is no farther from a queue's zone serves that queue."""
 
 
 @dataclass
@@ -29,23 +35,46 @@ class Outcome:
     waits: list[int] = field(default_factory=lambda: [0] * (len(wire.WAIT_EDGES) + 1))
 
 
-class Queues:
-    """The queues among a floor's zones, whose roles are given in their order."""
+def tills(zones: Sequence[ZoneConfig], calibrated: bool) -> dict[int, Set[int]]:
+    """The service zones of each queue's zone, by their places in `zones`.
 
-    def __init__(self, roles: Sequence[wire.ZoneRole]) -> None:
-        self._roles = roles
-        self._outcomes = {zone: Outcome() for zone, role in enumerate(roles) if role == "queue"}
+    Where nothing is in metres, every service zone is one of every queue.
+    """
+    service = {place for place, zone in enumerate(zones) if zone.role == "service"}
+    return {
+        place: {each for each in service if not calibrated or _apart(zone, zones[each]) <= BESIDE}
+        for place, zone in enumerate(zones)
+        if zone.role == "queue"
+    }
+
+
+def _apart(one: ZoneConfig, other: ZoneConfig) -> float:
+    """How far two zones are from each other, which is how far a corner is from the other zone."""
+    depths = [
+        floor.zone_depths(floor.plan([], [zone.polygon]), np.array(corners.polygon)).max()
+        for zone, corners in ((one, other), (other, one))
+    ]
+    return max(-float(max(depths)), 0.0)
+
+
+class Queues:
+    """The queues of a floor, each by its zone with the service zones beside it; see `tills`."""
+
+    def __init__(self, tills: Mapping[int, Set[int]]) -> None:
+        self._tills = tills
+        self._service = {zone for zones in tills.values() for zone in zones}
+        self._outcomes = {zone: Outcome() for zone in tills}
         self._open: dict[int, tuple[int, timedelta, datetime]] = {}
         """Who left a queue and may yet be served: its zone, their wait, and when they left."""
-        self._served: dict[int, datetime] = {}
-        """Who came to be served, and when: the edges of both zones may overlap."""
+        self._served: dict[int, dict[int, datetime]] = {}
+        """Who is or was to be served, where and since when: the edges of both zones may overlap."""
 
     def enter(self, number: int, zone: int, time: datetime) -> None:
         """Somebody steps into a zone."""
-        if self._roles[zone] != "service":
+        if zone not in self._service:
             return
-        self._served[number] = time
-        if number in self._open:
+        self._served.setdefault(number, {})[zone] = time
+        if number in self._open and zone in self._tills[self._open[number][0]]:
             queue, wait, _ = self._open.pop(number)
             self._serve(queue, wait)
 
@@ -57,14 +86,26 @@ class Queues:
         if outcome is None or left - entered < JOINED:
             return
         outcome.joined += 1
-        wait = left - entered
+        wait, tills = left - entered, self._tills[zone]
+        since = [at for till, at in self._served.get(number, {}).items() if till in tills]
         # They may stand at the till already, while they are still near the queue.
-        if self._served.get(number, entered) > entered:
+        if since and max(since) > entered:
             self._serve(zone, wait)
-        elif ended in ("lost", "occluded"):
+        elif ended in ("lost", "occluded") or (ended == "left" and not tills):
             outcome.lost += 1
         elif ended == "left":
             self._open[number] = zone, wait, left
+
+    def merge(self, number: int, into: int) -> None:
+        """Two people were one all the time."""
+        if number in self._open:
+            self._open.setdefault(into, self._open.pop(number))
+        if number in self._served:
+            self._served.setdefault(into, {}).update(self._served.pop(number))
+
+    def end(self, number: int) -> None:
+        """Somebody is gone for good; whether they abandoned the queue `go_on` will say."""
+        self._served.pop(number, None)
 
     def go_on(self, time: datetime) -> None:
         """Whoever has left a queue and is not served by now has abandoned it."""
@@ -72,9 +113,6 @@ class Queues:
             if time - left > SERVED:
                 del self._open[number]
                 self._outcomes[zone].abandoned += 1
-        for number, since in list(self._served.items()):
-            if time - since > timedelta(minutes=30):
-                del self._served[number]
 
     def take(self, zone: int) -> Outcome:
         """What became of a queue's people since the last call."""

@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from edge import floor, wire
 from edge.config import LineConfig, ZoneConfig
-from edge.queues import Queues
+from edge.layout import Watchers
+from edge.queues import Queues, tills
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -44,13 +45,13 @@ MAX_POINTS = 256
 
 @dataclass(frozen=True)
 class Watched:
-    """A floor's lines and zones, and which cameras watch each, by id."""
+    """A floor's lines and zones, and which cameras watch each."""
 
     floor: str
     calibrated: bool
     lines: Sequence[LineConfig]
     zones: Sequence[ZoneConfig]
-    cameras: dict[str, tuple[str, ...]]
+    cameras: Watchers
 
 
 @dataclass
@@ -106,7 +107,7 @@ class Observer:
         self._step = STEP if watched.calibrated else STEP_UNCALIBRATED
         self._people: dict[int, _Person] = {}
         self._names: dict[int, str] = {}
-        self.queues = Queues([zone.role for zone in watched.zones])
+        self.queues = Queues(tills(watched.zones, watched.calibrated))
 
     def track_id(self, number: int) -> str:
         """A person's id in events."""
@@ -190,6 +191,7 @@ class Observer:
         """Two people were one all the time; what both did counts once, as the second's."""
         gone = self._people.pop(number, None)
         self._names.pop(number, None)
+        self.queues.merge(number, into)
         person = self._people.get(into)
         if gone is None or person is None:
             return
@@ -235,6 +237,7 @@ class Observer:
             tuple(points),
             tuple(self._watched.zones[zone].id for zone in person.zones[:MAX_POINTS]),
         )
+        self.queues.end(number)
         self._names.pop(number, None)
 
     def end_all(self, ended: wire.Ended = "lost") -> list[wire.Event]:
@@ -281,7 +284,7 @@ class Observer:
         return wire.Crossing(
             self._watched.floor,
             name,
-            self._watched.cameras[name],
+            self._watched.cameras["line", name],
             time,
             "in" if direction > 0 else "out",
             self.track_id(number),
@@ -316,7 +319,7 @@ class Observer:
         yield wire.Visit(
             self._watched.floor,
             name,
-            self._watched.cameras[name],
+            self._watched.cameras["zone", name],
             self.track_id(number),
             stay.entered,
             stay.last,

@@ -44,6 +44,8 @@ Cause = Literal["ok", "offline", "obstructed", "moved", "frozen", "overloaded", 
 Clock = Literal["synced", "unsynced"]
 LineRole = Literal["entrance", "internal", "street"]
 ZoneRole = Literal["queue", "service", "staff", "display", "area"]
+Place = tuple[Literal["line", "zone"], str]
+"""A line or zone, by its id; both may have the same."""
 
 
 class Crossing(Struct, tag_field="type", tag="crossing", frozen=True):

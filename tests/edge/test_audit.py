@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import combinations, product
 from math import sqrt
 
@@ -22,18 +22,9 @@ from edge.privacy import Gate
 from edge.simulator import parse, truth
 from edge.tracker import Tracker, Tracks
 from tests.bench.self_audit import crossings, entrance, knocked, without_people
+from tests.edge.room import PAIRS, START
 
 Boxes = npt.NDArray[np.float32]
-START = datetime(2026, 1, 1, 12, tzinfo=UTC)
-PAIRS = [
-    {"pixel": pixel, "floor": floor}
-    for pixel, floor in (
-        ((0.1, 0.4), (0, 0)),
-        ((0.9, 0.4), (8, 0)),
-        ((1.0, 0.9), (6, 6)),
-        ((0.0, 0.9), (2, 6)),
-    )
-]
 DOOR = {"id": "door", "name": "Door", "role": "entrance", "points": [(2, 3), (5, 3)]}
 HALL = {
     "id": "hall",
@@ -273,7 +264,7 @@ def test_a_camera_that_is_lost_covers_less_and_makes_nobody_vanish() -> None:
 
 
 def test_who_leaps_is_somebody_else() -> None:
-    audit = Audit([line_of(DOOR)], [], {"door": ("one",)})
+    audit = Audit([line_of(DOOR)], [], {("line", "door"): ("one",)})
 
     def see(seconds: float, y: float) -> None:
         place = np.array([[3.5, y]])
@@ -294,7 +285,7 @@ def test_who_leaps_is_somebody_else() -> None:
 
 
 def test_the_last_hours_are_kept_and_older_ones_are_left_alone() -> None:
-    audit = Audit([line_of(DOOR)], [], {"door": ("one",)})
+    audit = Audit([line_of(DOOR)], [], {("line", "door"): ("one",)})
 
     def crossing(hour: int) -> wire.Crossing:
         return wire.Crossing("ground", "door", ("one",), START + hour * HOUR, "in", "a")

@@ -2,16 +2,12 @@
 
 import textwrap
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from edge.config import (
-    AgentConfig,
     CameraConfig,
     ConfigError,
-    config_hash,
-    layout,
     load_agent,
     load_camera,
 )
@@ -252,36 +248,3 @@ def test_central_is_no_device_and_secrets_are_not_shown(agent: Path) -> None:
         load_agent(agent)
     assert "no device's name" in str(caught.value)
     assert "open-sesame" not in str(caught.value)
-
-
-def changed(config: AgentConfig, **changes: Any) -> AgentConfig:
-    return config.model_copy(update=changes)
-
-
-def test_the_hash_turns_with_what_shapes_events_and_with_nothing_else(agent: Path) -> None:
-    config = load_agent(agent)
-    known = config_hash(config)
-    assert len(known) == 12
-    assert int(known, 16) >= 0
-    camera = config.cameras[0]
-    elsewhere = camera.model_copy(update={"source": "rtsp://other"})
-    assert config_hash(changed(config, cameras=(elsewhere,))) == known
-    assert (
-        config_hash(changed(config, broker=config.broker.model_copy(update={"host": "b"}))) == known
-    )
-    surer = camera.model_copy(update={"min_confidence": 0.5})
-    assert config_hash(changed(config, cameras=(surer,))) != known
-    assert config_hash(changed(config, position_step=0.5)) != known
-    assert config_hash(camera) == config_hash(elsewhere) != config_hash(surer)
-
-
-def test_the_layout_lists_a_shared_zone_once_and_no_source(agent: Path) -> None:
-    door = load_camera(agent.parent / "door.yaml")
-    second = door.model_copy(update={"id": "side", "name": "Side"})
-    config = changed(load_agent(agent), cameras=(door, second))
-    plan = layout(config)
-    assert plan.config == config_hash(config)
-    assert [(zone.id, zone.cameras) for zone in plan.zones] == [("till", ("door", "side"))]
-    assert [(line.id, line.cameras) for line in plan.lines] == [("entrance", ("door", "side"))]
-    assert [(each.id, each.unit) for each in plan.floors] == [("ground", "fraction")]
-    assert "rtsp" not in repr(plan)

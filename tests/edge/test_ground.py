@@ -1,7 +1,7 @@
 """One floor of one or more cameras: from sights to admitted events."""
 
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 
@@ -9,17 +9,8 @@ from edge import wire
 from edge.config import CameraConfig
 from edge.ground import Ground, Sight, floors
 from edge.privacy import Gate
+from tests.edge.room import PAIRS, START
 
-START = datetime(2026, 1, 1, 12, tzinfo=UTC)
-PAIRS = [
-    {"pixel": pixel, "floor": floor}
-    for pixel, floor in (
-        ((0.1, 0.4), (0, 0)),
-        ((0.9, 0.4), (8, 0)),
-        ((1.0, 0.9), (6, 6)),
-        ((0.0, 0.9), (2, 6)),
-    )
-]
 LINE = {"id": "door", "name": "Door", "role": "entrance", "points": [(0, 3), (8, 3)]}
 ZONE = {
     "id": "till",
@@ -153,3 +144,32 @@ def test_nowhere_is_no_place() -> None:
     floor = ground(camera("one"))
     floor.see("one", sight(0, {1: (float("nan"), 1.0)}, []))
     assert not [each for each in floor.close("one", at(1)) if isinstance(each, wire.Path)]
+
+
+def test_a_clock_that_is_put_right_backwards_begins_anew() -> None:
+    """A box that woke in the future must not be silent until the future comes."""
+    floor = ground(camera("one"))
+    ahead = 3 * 86400.0
+    events: list[wire.Event] = []
+    for frame in range(20):
+        events += floor.see("one", sight(ahead + frame / 10, {1: (2.0, 4.0)}, []))
+    for frame in range(80):
+        events += floor.see("one", sight(frame / 10, {1: (2.0, 4.0 - 0.05 * frame)}, []))
+    (crossing,) = (each for each in events if isinstance(each, wire.Crossing))
+    assert START < crossing.time < at(8)
+    (path,) = (each for each in events if isinstance(each, wire.Path))
+    assert path.track != crossing.track
+    assert floor.through("one") == at(7.9)
+    events += floor.close("one", at(8))
+    told = {each.start for each in events if isinstance(each, wire.Coverage)}
+    assert told == {at(0), at(ahead)}
+
+
+def test_a_line_and_a_zone_of_one_name_have_their_own_cameras() -> None:
+    floor = ground(camera("one", lines=[LINE | {"id": "till"}]))
+    events: list[wire.Event] = []
+    for frame in range(80):
+        events += floor.see("one", sight(frame / 10, {1: (2.0, 6 - 0.07 * frame)}, []))
+    events += floor.close("one", at(8))
+    told = {each.cameras for each in events if isinstance(each, wire.Crossing | wire.Visit)}
+    assert told == {("one",)}

@@ -122,7 +122,11 @@ def test_who_were_taken_for_one_part_again() -> None:
         x = max(0, frame - 20) / 10
         one = see(people, frame / 10, {1: (0.0, 0.0)}, "one").numbers.tolist()
         two = see(people, frame / 10 + 0.05, {1: (x, 0.0)}, "two").numbers.tolist()
-        assert (one == two) == (x <= APART) or x <= APART + 0.2
+        if frame > 15 and x <= APART:
+            assert one == two
+        if x > APART + 0.2:
+            assert one != two
+    assert x > APART + 0.2
 
 
 def test_a_camera_that_leaves_takes_only_its_own() -> None:
@@ -134,6 +138,15 @@ def test_a_camera_that_leaves_takes_only_its_own() -> None:
     (alone,) = {*one} - {both}
     assert people.leave("one") == [alone]
     assert see(people, 1.3, {1: (0.0, 0.0)}, "two").numbers.tolist() == [both]
+
+
+def test_whom_another_camera_saw_last_is_waited_for_all_the_same() -> None:
+    people = People()
+    (waited,) = see(people, 0.0, {1: (0.0, 0.0)}, "one").numbers.tolist()
+    see(people, 0.1, {}, "one", ended=[1])
+    see(people, 0.1, {1: (9.0, 9.0)}, "two")
+    people.leave("two")
+    assert see(people, 0.2, {2: (0.0, 0.0)}, "one").numbers.tolist() == [waited]
 
 
 frames = st.lists(

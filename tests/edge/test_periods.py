@@ -16,7 +16,9 @@ ZONES = (
     ZoneConfig(id="till", name="Till", role="service", polygon=SQUARE),
     ZoneConfig(id="line", name="Line", role="queue", polygon=SQUARE),
 )
-WATCHED = Watched("ground", True, (), ZONES, {"till": ("left", "right"), "line": ("left",)})
+WATCHED = Watched(
+    "ground", True, (), ZONES, {("zone", "till"): ("left", "right"), ("zone", "line"): ("left",)}
+)
 
 
 def at(seconds: float) -> datetime:
@@ -24,7 +26,7 @@ def at(seconds: float) -> datetime:
 
 
 def periods() -> tuple[ZonePeriods, Queues]:
-    queues = Queues([zone.role for zone in ZONES])
+    queues = Queues({1: {0}})
     return ZonePeriods(WATCHED, queues), queues
 
 

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -103,14 +102,6 @@ def test_a_mistake_in_centrals_settings(tmp_path: Path) -> None:
     assert f"{path}:4" in done.stderr
     assert "time_zone" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-@pytest.fixture
-def stack(tmp_path: Path) -> Iterator[Stack]:
-    stack = Stack(tmp_path)
-    stack.start()
-    yield stack
-    stack.close()
 
 
 @needs_mosquitto

@@ -4,7 +4,6 @@
 """
 
 import os
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -25,14 +24,6 @@ pytestmark = pytest.mark.skipif(
     mosquitto() is None, reason="Mosquitto is not installed: apt-get install mosquitto"
 )
 rounds = pytest.mark.parametrize("repetition", range(ROUNDS))
-
-
-@pytest.fixture
-def stack(tmp_path: Path) -> Iterator[Stack]:
-    stack = Stack(tmp_path)
-    stack.start()
-    yield stack
-    stack.close()
 
 
 def feed(stack: Stack, *options: str) -> Feeder:

@@ -2,7 +2,6 @@
 
 import os
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from subprocess import run
@@ -26,14 +25,6 @@ with_footage = pytest.mark.skipif(
 )
 
 pytestmark = pytest.mark.skipif(mosquitto() is None, reason="Mosquitto is not installed")
-
-
-@pytest.fixture
-def stack(tmp_path: Path) -> Iterator[Stack]:
-    stack = Stack(tmp_path)
-    stack.start()
-    yield stack
-    stack.close()
 
 
 def stored(stack: Stack) -> list[wire.Event]:

@@ -1,6 +1,5 @@
 """A device's audit of its hours, over a real broker, to where central's windows are read."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,14 +14,6 @@ from tests.end_to_end.processes import Stack, wait_until
 
 pytestmark = pytest.mark.skipif(mosquitto() is None, reason="Mosquitto is not installed")
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-def stack(tmp_path: Path) -> Iterator[Stack]:
-    stack = Stack(tmp_path)
-    stack.start()
-    yield stack
-    stack.close()
 
 
 def test_what_a_device_says_of_an_hour_stands_beside_its_windows(
