@@ -249,8 +249,9 @@ class _Commit:
     ) -> None:
         place = (header.site, header.device, header.epoch) if header else (None, None, None)
         numbers = (bad.first, bad.count) if bad else (None, None)
-        raw = (bad.raw if bad else message.payload)[:RAW_BYTES_KEPT]
-        self.quarantine.append((utc(self.now), message.topic, *place, *numbers, reason, raw))
+        raw = bad.raw if bad else message.payload
+        kept = len(raw), raw[:RAW_BYTES_KEPT]
+        self.quarantine.append((utc(self.now), message.topic, *place, *numbers, reason, *kept))
 
     def refused(self, message: Message, reason: str) -> "_Commit":
         """The same claims, with the message in quarantine instead of what it brought."""
@@ -308,7 +309,9 @@ def _write(cursor: duckdb.DuckDBPyConnection, commit: _Commit) -> None:
         _write_layout(cursor, device, layout, commit)
     if commit.quarantine:
         cursor.executemany(
-            "insert into quarantine values (?, ?, ?, ?, ?, ?, ?, ?, ?)", commit.quarantine
+            "insert into quarantine (received, topic, site, device, epoch, first, count, reason,"
+            " size, raw) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            commit.quarantine,
         )
 
 

@@ -152,7 +152,8 @@ def _take(
             place,
         ).fetchone() or (0, 0, 0)
         cursor.execute(
-            'insert or ignore into orders select ?, ?, id, "time", ?, value, units, ?,'
+            'insert or ignore into orders (site, channel, order_id, "time", received, value, units,'
+            ' currency, kind) select ?, ?, id, "time", ?, value, units, ?,'
             " case when value < 0 then 'return' else 'sale' end from brought",
             [*place, utc(datetime.now(UTC)), currency],
         )

@@ -103,7 +103,8 @@ class OnlineIntake:
         place = key.site, key.channel
         with self._store.write() as cursor:
             row = cursor.execute(
-                "insert or ignore into orders values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                'insert or ignore into orders (site, channel, order_id, "time", received, value,'
+                " units, currency, kind) values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [*place, order.order_id, utc(time), now, value, units, currency, kind],
             ).fetchone()
         fresh = bool(row and row[0])

@@ -1,7 +1,6 @@
 """A device's audits beside the windows: once each, as they were said last, and in the series."""
 
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -80,7 +79,7 @@ class Book:
         for window in range(FIRST, FIRST + 12):
             for measure, value in (("covered_seconds", 900.0), ("visits", 3.0)):
                 cursor.execute(
-                    "insert into partial values ('live', ?, ?, 'door', ?, ?)",
+                    "insert into partial values ('live', ?, ?, 'door', ?, ?, 0)",
                     [SITE, measure, window, value],
                 )
 
@@ -119,12 +118,3 @@ def test_what_is_absent_has_no_confidence(shop: Store) -> None:
     audits.keep(shop, SITE, DEVICE, [audit(hour=3)])
     assert book.read("footfall", 4, "hour")[3].status == "absent"
     assert book.sure("footfall", hours=4)[3] is None
-
-
-def test_a_file_of_before_there_were_audits_opens(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    store.central().execute("drop table audit")
-    store.close()
-    again = Store(tmp_path)
-    assert kept(again) == []
-    again.close()

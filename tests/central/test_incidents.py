@@ -45,7 +45,7 @@ def test_ordinary_days_raise_nothing(store: Store) -> None:
                 rows.append((site.id, "covered_seconds", "door", key, 900))
                 rows.append((site.id, "watched_seconds", "door", key, 900))
     with store.write() as cursor:
-        cursor.executemany("insert into partial values ('live', ?, ?, ?, ?, ?)", rows)
+        cursor.executemany("insert into partial values ('live', ?, ?, ?, ?, ?, 0)", rows)
     town.judge(int(keys[-1]) + 1)
     assert town.said() == []
     assert town.incidents.opened == 0

@@ -27,7 +27,7 @@ class Book:
         self, measure: str, window: int, value: float, subject: str = "door", part: str = "live"
     ) -> None:
         self._store.central().execute(
-            "insert into partial values (?, 'leeds', ?, ?, ?, ?)",
+            "insert into partial values (?, 'leeds', ?, ?, ?, ?, 0)",
             [part, measure, subject, window, value],
         )
 

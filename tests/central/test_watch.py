@@ -173,7 +173,7 @@ def test_a_shop_without_history_learns_and_says_so(store: Store) -> None:
     for window in range(FIRST, FIRST + 4):
         for measure in ("covered_seconds", "watched_seconds"):
             store.central().execute(
-                "insert into partial values ('live', ?, ?, 'door', ?, 900)",
+                "insert into partial values ('live', ?, ?, 'door', ?, 900, 0)",
                 [SITE, measure, window],
             )
     # The window in which it is first seen was not watched from its beginning.
@@ -196,7 +196,7 @@ def test_counts_that_lie_ahead_are_waited_for(store: Store) -> None:
     """A fast clock may date an order up to a day ahead."""
     watch = Watch(store, Config(sites=(WEB,)))
     store.central().execute(
-        "insert into partial values ('orders', 'web', 'orders', 'web', ?, 1)", [FIRST + 50]
+        "insert into partial values ('orders', 'web', 'orders', 'web', ?, 1, 0)", [FIRST + 50]
     )
     assert list(watch.advance({"web": FIRST})) == []
     ticks = [each for group in watch.advance({"web": FIRST + 3}) for each in group]

@@ -266,7 +266,8 @@ def test_an_import_replaces_what_it_brought_before(store: Store) -> None:
 def test_orders_are_rebuilt_from_a_window_on(store: Store) -> None:
     def order(name: str, hour: int, value: float, kind: str) -> None:
         store.central().execute(
-            "insert into orders values ('leeds', 'pos', ?, ?, ?, ?, 2, 'GBP', ?)",
+            'insert into orders (site, channel, order_id, "time", received, value, units, currency,'
+            " kind) values ('leeds', 'pos', ?, ?, ?, ?, 2, 'GBP', ?)",
             [name, (MONDAY + timedelta(hours=hour)).replace(tzinfo=None), MONDAY, value, kind],
         )
 

@@ -98,7 +98,7 @@ class Town:
     def put(self, site: str, measure: str, subject: str, value: float, window: int = 0) -> None:
         """A sum of the window that comes next, or of another."""
         self.store.central().execute(
-            "insert into partial values ('live', ?, ?, ?, ?, ?)",
+            "insert into partial values ('live', ?, ?, ?, ?, ?, 0)",
             [site, measure, subject, window or self.window, value],
         )
 

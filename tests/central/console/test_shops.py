@@ -67,7 +67,7 @@ def test_people_inside_are_those_of_all_zones_as_long_as_they_are_seen(service: 
 def put(store: Store, measure: str, subject: str, value: float, window: int) -> None:
     with store.write() as cursor:
         row = ["live", SITE, measure, subject, window, value]
-        cursor.execute("insert into partial values (?, ?, ?, ?, ?, ?)", row)
+        cursor.execute("insert into partial values (?, ?, ?, ?, ?, ?, 0)", row)
 
 
 def test_an_hour_that_was_not_seen_whole_is_at_least(service: Service, store: Store) -> None:
@@ -118,7 +118,7 @@ def fill(store: Store, now: int, seen: list[bool]) -> None:
             if each
         ]
         if rows:
-            cursor.executemany("insert into partial values (?, ?, ?, ?, ?, ?)", rows)
+            cursor.executemany("insert into partial values (?, ?, ?, ?, ?, ?, 0)", rows)
 
 
 def test_the_web_shop_has_no_footfall(store: Store) -> None:

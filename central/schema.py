@@ -1,0 +1,106 @@
+"""What stands in the two files, as forward migrations: the n-th brings a file to version n.
+
+A migration that has been released is never edited; what changes is a further one at the end.
+"""
+
+_RAW = "receipt_day date, site varchar, device varchar, epoch varchar, seq bigint"
+
+FLOOR = (
+    f"""
+create table ledger (
+    site varchar, device varchar, epoch varchar, firsts bigint[], lasts bigint[],
+    primary key (site, device, epoch));
+create table device (
+    site varchar, device varchar, status varchar, status_received timestamp,
+    layout varchar, layout_since timestamp, health varchar, health_received timestamp,
+    unsynced boolean default false,
+    primary key (site, device));
+create table line (
+    site varchar, line varchar, device varchar, floor varchar, name varchar, role varchar,
+    cameras varchar[], current boolean, primary key (site, line, device));
+create table zone (
+    site varchar, zone varchar, device varchar, floor varchar, name varchar, role varchar,
+    cameras varchar[], current boolean, primary key (site, zone, device));
+create table quarantine (
+    received timestamp, topic varchar, site varchar, device varchar, epoch varchar,
+    first bigint, count bigint, reason varchar, raw blob);
+create table crossing ({_RAW}, floor varchar, line varchar, cameras varchar[],
+    "time" timestamp, direction varchar, track varchar, staff boolean);
+create table visit ({_RAW}, floor varchar, zone varchar, cameras varchar[],
+    track varchar, entered timestamp, exited timestamp, dwell double, nth bigint, ended varchar,
+    stitched bigint, staff boolean);
+create table path ({_RAW}, floor varchar, cameras varchar[], track varchar,
+    start timestamp, duration double, distance double, points double[][], zones varchar[]);
+create table occupancy ({_RAW}, floor varchar, zone varchar, start timestamp,
+    stop timestamp, "min" bigint, mean double, "max" bigint);
+create table queue ({_RAW}, floor varchar, zone varchar, start timestamp,
+    stop timestamp, length_mean double, length_max bigint, joined bigint, served bigint,
+    abandoned bigint, lost bigint, waiting bigint, wait_histogram bigint[]);
+create table coverage ({_RAW}, camera varchar, start timestamp, stop timestamp,
+    seen bigint, expected bigint, cause varchar);
+""",
+    """
+create sequence quarantine_id;
+alter table quarantine rename to quarantine_1;
+create table quarantine (
+    id bigint primary key default nextval('quarantine_id'),
+    received timestamp, topic varchar, site varchar, device varchar, epoch varchar,
+    first bigint, count bigint, reason varchar, size bigint, raw blob);
+insert into quarantine by name
+    select *, octet_length(raw) as size from quarantine_1 order by received, rowid;
+drop table quarantine_1;
+""",
+)
+
+CENTRAL = (
+    """
+create table partial (
+    part varchar, site varchar, measure varchar, subject varchar, "window" bigint, value double);
+create table frozen (receipt_day date primary key);
+create table orders (
+    site varchar, channel varchar, order_id varchar, "time" timestamp, received timestamp,
+    value double, units double, currency varchar, kind varchar,
+    primary key (site, channel, order_id));
+create table progress (site varchar primary key, processed bigint);
+create table expectation (
+    site varchar, metric varchar, "window" bigint, value double, expected double,
+    variance double, lower double, upper double, p_low double, p_high double, learning boolean);
+create table incident (
+    id varchar primary key, site varchar, cause varchar, subject varchar, severity varchar,
+    began bigint, latest bigint, opened timestamp, resolved timestamp, sentence varchar);
+create table notice (
+    incident varchar, receiver varchar, event varchar, sentence varchar, status varchar,
+    attempts bigint, next_try timestamp, detail varchar,
+    primary key (incident, receiver, event));
+""",
+    # `bin` numbers the bins of a histogram; what is no histogram has bin 0.
+    # `person` is who an order or an event belongs to; `link` says which of them are one.
+    """
+create table if not exists audit (
+    site varchar, device varchar, kind varchar, subject varchar, role varchar, "window" bigint,
+    count bigint, confidence double, checks varchar,
+    primary key (site, kind, subject, device, "window"));
+alter table partial add column bin smallint default 0;
+alter table orders add column person varchar;
+alter table orders add column region varchar;
+alter table orders add column postcode varchar;
+alter table orders add column store varchar;
+alter table orders add column fulfilment varchar;
+create table online (
+    site varchar, channel varchar, message_id varchar, kind varchar, name varchar,
+    "time" timestamp, received timestamp, person varchar, anonymous_id varchar, user_id varchar,
+    group_id varchar, campaign varchar, region varchar, postcode varchar, store varchar,
+    fulfilment varchar, analytics boolean, ads boolean, personalization boolean,
+    properties varchar,
+    primary key (site, channel, message_id));
+create table link (
+    site varchar, one varchar, other varchar, since timestamp,
+    primary key (site, one, other));
+create table forgotten (hash varchar primary key, since timestamp);
+create sequence quarantine_id;
+create table quarantine (
+    id bigint primary key default nextval('quarantine_id'),
+    received timestamp, site varchar, channel varchar, place varchar, reason varchar,
+    size bigint, raw blob);
+""",
+)
