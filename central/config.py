@@ -19,6 +19,8 @@ from pydantic import (
     ValidationError,
 )
 
+from central.metrics import ENGAGED_SECONDS, VISIT_SECONDS
+
 
 class CentralError(Exception):
     """A mistake of the user's or of the machine; the CLI shows it without a traceback."""
@@ -103,6 +105,12 @@ class Hours(_Model):
         return moment >= self.open or moment < self.close
 
 
+class Zone(_Model):
+    """What central is told of a zone: from when on a visit there counts as engaged, in seconds."""
+
+    engaged_seconds: Annotated[float, Field(ge=VISIT_SECONDS, le=86_400)] = ENGAGED_SECONDS
+
+
 class Site(_Model):
     """A shop, or the web shop."""
 
@@ -111,6 +119,7 @@ class Site(_Model):
     kind: Literal["store", "web"] = "store"
     time_zone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
     hours: Hours = Hours()
+    zones: dict[Slug, Zone] = {}
     region: str = ""
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "GBP"
 
@@ -239,6 +248,7 @@ def _keys(place: tuple[object, ...]) -> list[str]:
         "http": Http,
         "sites": Site,
         "hours": Hours,
+        "zones": Zone,
         "write_keys": WriteKey,
         "webhooks": Webhook,
     }

@@ -9,6 +9,14 @@ from typing import Literal
 Kind = Literal["count", "duration", "ratio", "money"]
 Counted = Literal["", "line", "zone"]
 
+VISIT_SECONDS = 5.0
+"""A stay counts as a visit from here on."""
+ENGAGED_SECONDS = 15.0
+"""A visit counts as engaged from here on, where the settings say nothing of its zone."""
+DWELL_EDGES = (5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1200, 3600)
+"""Lower edges in seconds of a dwell histogram's bins: bin i holds edges[i] <= dwell < edges[i + 1],
+the last bin all from its edge on. Those of a wait histogram are `edge.wire.WAIT_EDGES`."""
+
 
 @dataclass(frozen=True)
 class Metric:

@@ -108,7 +108,7 @@ class Service:
         if self.intake.dirty or now - self._rebuilt > EXPIRE_AFTER:
             self.intake.dirty = False
             try:
-                windows.rebuild(self.store, self.config.raw_hours, now)
+                windows.rebuild(self.store, self.config.raw_hours, now, self.config.sites)
             except Exception:
                 self.intake.dirty = True
                 raise
