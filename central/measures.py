@@ -69,10 +69,50 @@ ORDERS = ibis.table(
         "time": "timestamp",
         "value": "float64",
         "units": "float64",
+        "currency": "string",
         "kind": "string",
     },
     name="orders",
 )
+ONLINE = ibis.table(
+    {
+        "site": "string",
+        "channel": "string",
+        "message_id": "string",
+        "kind": "string",
+        "name": "string",
+        "time": "timestamp",
+        "person": "string",
+        "properties": "string",
+    },
+    name="online",
+)
+
+GAP_SECONDS = 1800
+"""A web session ends when nothing comes from a person for longer than this."""
+SESSION_CHANNELS = ("web", "app")
+MONEY = ("revenue", "sales")
+"""Measures of money, each kept apart by currency: `revenue:GBP`, `revenue:EUR`."""
+
+EVENTS = {
+    "clicks": ("Product Clicked", "Promotion Clicked", "Link Clicked", "Button Clicked"),
+    "product_views": ("Product Viewed",),
+    "searches": ("Products Searched",),
+    "add_to_cart": ("Product Added",),
+    "checkouts": ("Checkout Started",),
+    "email_delivered": ("Email Delivered",),
+    "email_opened": ("Email Opened",),
+    "email_clicked": ("Email Link Clicked",),
+    "email_unsubscribed": ("Unsubscribed",),
+    "social_mentions": ("Mention Received",),
+    "social_posts": ("Post Published",),
+    "tickets_opened": ("Ticket Opened", "Live Chat Conversation Started"),
+    "tickets_closed": ("Ticket Closed", "Live Chat Conversation Ended"),
+}
+"""Which `track` events a measure counts. The names are those of the Segment spec's ecommerce, email
+and live chat events; for social media and tickets, of which it says nothing, they are ours."""
+NO_RESULTS = '"(results|result_count|results_count)": ?0[,}]'
+"""What a search that found nothing has in its properties (JSON text)."""
 
 
 def floor() -> ir.Table:
@@ -85,13 +125,56 @@ def floor() -> ir.Table:
 
 def orders() -> ir.Table:
     """Measures of orders: columns site, subject, window, measure, bin, value."""
+    sold = ORDERS.kind == "sale"
+    wide = ORDERS.group_by(
+        **_keys(ORDERS, "channel", "time"), currency=ORDERS.currency.fill_null("")
+    ).aggregate(
+        orders=ORDERS.count(where=sold).nullif(0),
+        returns=ORDERS.count(where=~sold).nullif(0),
+        units=ORDERS.units.sum(),
+        sold_units=ORDERS.units.sum(where=sold),
+        revenue=ORDERS.value.sum(),
+        sales=ORDERS.value.sum(where=sold),
+    )
+    rows = _long(wide, ["orders", "returns", "units", "sold_units", *MONEY], "currency")
+    named = rows.measure.isin(MONEY).ifelse(rows.measure + ":" + rows.currency, rows.measure)
+    return rows.mutate(measure=named).drop("currency")
+
+
+def online() -> ir.Table:
+    """Measures of online events: columns site, subject, window, measure, bin, value.
+
+    Each event says by itself whether a session begins with it, and how much engaged time has passed
+    since the person's last one. So a late event changes its own window and those that begin within
+    the gap after it, though it may join two sessions.
+    """
+    acted = ONLINE.kind.isin(("track", "page", "screen"))
+    mine = ibis.window(
+        group_by=[ONLINE.site, ONLINE.channel, ONLINE.person, acted],
+        order_by=[ONLINE.time, ONLINE.message_id],
+    )
+    moment = _epoch(ONLINE.time)
+    events = ONLINE.mutate(
+        gap=moment - moment.lag(1).over(mine),
+        active=acted & ONLINE.channel.isin(SESSION_CHANNELS) & ONLINE.person.notnull(),
+    )
+    near = events.gap <= GAP_SECONDS
+    tracked = events.kind == "track"
+    counts = {
+        name: events.count(where=tracked & events.name.isin(names)).nullif(0)
+        for name, names in EVENTS.items()
+    }
+    vain = events.name.isin(EVENTS["searches"]) & events.properties.re_search(NO_RESULTS)
     return _measures(
-        ORDERS,
+        events,
         "channel",
         "time",
-        orders=ORDERS.count(where=ORDERS.kind == "sale").nullif(0),
-        revenue=ORDERS.value.sum(),
-        units=ORDERS.units.sum(),
+        events=events.count(),
+        sessions=events.count(where=events.active & ~near.fill_null(False)).nullif(0),
+        engaged_seconds=events.gap.sum(where=events.active & near).nullif(0),
+        page_views=events.count(where=events.kind.isin(("page", "screen"))).nullif(0),
+        zero_result_searches=events.count(where=tracked & vain).nullif(0),
+        **counts,
     )
 
 
@@ -187,7 +270,12 @@ def _owned(rows: ir.Table) -> ir.Table:
 
 
 def _seconds(rows: ir.Table) -> ir.Value:
-    return rows.stop.epoch_seconds() - rows.start.epoch_seconds()
+    return _epoch(rows.stop) - _epoch(rows.start)
+
+
+def _epoch(moment: ir.Value, unit: int = 1) -> ir.Value:
+    """Whole units since 1970; DuckDB's seconds have a fraction, Spark's have none."""
+    return (moment.epoch_seconds() // unit).cast("int64")
 
 
 def _keys(rows: ir.Table, subject: str, moment: str) -> dict[str, ir.Value]:
@@ -196,7 +284,7 @@ def _keys(rows: ir.Table, subject: str, moment: str) -> dict[str, ir.Value]:
         **({"receipt_day": rows["receipt_day"]} if "receipt_day" in rows.columns else {}),
         "site": rows.site,
         "subject": rows[subject],
-        "window": (rows[moment].epoch_seconds() // SECONDS).cast("int64"),
+        "window": _epoch(rows[moment], SECONDS),
     }
 
 
@@ -210,12 +298,16 @@ def _measures(rows: ir.Table, subject: str, moment: str, **measures: ir.Value) -
     return _long(wide, list(measures))
 
 
-def _long(wide: ir.Table, names: list[str]) -> ir.Table:
-    """A column a measure to a row a measure."""
+def _long(wide: ir.Table, names: list[str], *more: str) -> ir.Table:
+    """A column a measure to a row a measure; `more` names columns that are kept."""
     numbers = wide.cast(dict.fromkeys(names, "float64"))
     rows = numbers.pivot_longer(names, names_to="measure", values_to="value")
     known = rows.filter(rows.value.notnull()).mutate(bin=ibis.literal(0, "int16"))
-    return known.select(*_columns(wide), "measure", "bin", "value")
+    return known.select(*_columns(wide), "measure", "bin", "value", *more)
 
 
-DEFINITIONS: dict[str, Callable[[], ir.Table]] = {"floor": floor, "orders": orders}
+DEFINITIONS: dict[str, Callable[[], ir.Table]] = {
+    "floor": floor,
+    "orders": orders,
+    "online": online,
+}

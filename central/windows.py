@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 
+import duckdb
 import ibis
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,6 +20,10 @@ from central.config import Site
 from central.store import Store, transaction
 
 SECONDS = measures.SECONDS
+DAY = 86_400 // SECONDS
+REACH = -(-measures.GAP_SECONDS // SECONDS)
+"""How many windows after its own an online event may change."""
+_WINDOW = f'floor(epoch("time") / {SECONDS})::bigint'
 RAW_TABLES = ("crossing", "visit", "path", "occupancy", "queue", "coverage")
 
 
@@ -75,10 +80,94 @@ def rebuild_orders(store: Store, first: int = 0) -> None:
     with store.write() as cursor:
         cursor.execute("delete from partial where part = 'orders' and \"window\" >= ?", [first])
         cursor.execute(
-            f"insert into partial by name select 'orders' as part, *"
+            "insert into partial by name select 'orders' as part, *"
             f' from ({_sql("orders")}) where "window" >= ?',
             [first],
         )
+
+
+def rebuild_online(store: Store, changed: Iterable[int] | None = None) -> None:
+    """Bring the partial of the online events up to date.
+
+    changed: the windows in which events have come, changed or gone; all windows where None.
+    """
+    if changed is None:
+        with store.write() as cursor:
+            _count_online(cursor, "true", "true")
+        return
+    # An event decides whether those within the gap after it begin a session; and those within the
+    # gap before them tell whether it is alone in that.
+    written = {window + n for window in changed for n in range(REACH + 1)}
+    looked_at = {window - n for window in written for n in range(REACH + 1)}
+    if written:
+        with store.write() as cursor:
+            cursor.execute("set variable written = ?", [sorted(written)])
+            cursor.execute("set variable looked_at = ?", [sorted(looked_at)])
+            _count_online(
+                cursor,
+                _WINDOW + " in (select unnest(getvariable('looked_at')))",
+                "\"window\" in (select unnest(getvariable('written')))",
+            )
+
+
+def expire_online(store: Store, first: int) -> int:
+    """Let go of the online events before a window; what they counted stays. Returns their number.
+
+    What is counted anew must never find half a session: one that reaches into the last half hour
+    before that window stays until the next time, unless it has lasted for a day.
+    """
+    with store.write() as cursor:
+        cursor.execute(
+            f"""
+            create or replace temp table leaving as
+            with before as (
+                select *, {_WINDOW} as "window", floor(epoch("time")) as second,
+                    second - lag(second) over (
+                        partition by site, channel, person order by "time", message_id) as gap
+                from online where "window" < $first),
+            numbered as (
+                select *, count(*) filter (where gap > {measures.GAP_SECONDS}) over (
+                    partition by site, channel, person order by "time", message_id) as number
+                from before)
+            select site, channel, message_id from numbered
+            qualify "window" < $first - {DAY} or {measures.GAP_SECONDS} < $first * {SECONDS}
+                - max(second) over (partition by site, channel, person, number)
+            """,
+            {"first": first},
+        )
+        gone = "select * from main.online semi join leaving using (site, channel, message_id)"
+        cursor.execute(
+            f"insert into partial by name with online as ({gone})"
+            f" select 'online:expired' as part, * from ({_sql('online')})"
+        )
+        row = cursor.execute(
+            "delete from online where (site, channel, message_id) in (from leaving)"
+        ).fetchone()
+        before = f'"window" < {first:d}'
+        _count_online(cursor, f"{_WINDOW} < {first:d}", before)
+        _merge(cursor, "online:expired")
+    return int(row[0]) if row else 0
+
+
+def _count_online(cursor: duckdb.DuckDBPyConnection, rows: str, replaced: str) -> None:
+    """Count events anew where `replaced` holds of the window, from those where `rows` holds."""
+    cursor.execute(f"delete from partial where part = 'online' and {replaced}")
+    cursor.execute(
+        f"insert into partial by name with online as (select * from main.online where {rows})"
+        f" select 'online' as part, * from ({_sql('online')}) where {replaced}"
+    )
+
+
+def _merge(cursor: duckdb.DuckDBPyConnection, part: str) -> None:
+    """Make one row of those that say the same thing of a window."""
+    cursor.execute(
+        "create or replace temp table merged as"
+        ' select part, site, measure, subject, "window", bin, sum(value) as value'
+        " from partial where part = ? group by all",
+        [part],
+    )
+    cursor.execute("delete from partial where part = ?", [part])
+    cursor.execute("insert into partial by name from merged")
 
 
 def add_imported(store: Store, name: str, rows: pa.Table) -> int:

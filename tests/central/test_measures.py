@@ -15,9 +15,10 @@ from central.intake.events import Intake
 from central.metrics import DWELL_EDGES, VISIT_SECONDS
 from central.store import Store
 from edge import wire
-from tests.central import device, floor
+from tests.central import device, floor, online
 from tests.central.device import MONDAY, SITE, batch, layout
 from tests.central.floor import ENGAGED, TRACK, Said, cells
+from tests.central.online import Event
 
 SHOP = Site(id=SITE, zones={zone: Zone(engaged_seconds=s) for zone, s in ENGAGED.items()})
 
@@ -102,3 +103,51 @@ def test_definitions_compile_for_both_dialects(
     # Python functions that Ibis would bring to Spark by itself: slow there, and not ours.
     assert "UNWRAP_JSON" not in text
     assert "DATE_TRUNC" not in text
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(online.streams)
+def test_online_measures_equal_their_twin(store: Store, sent: list[Event]) -> None:
+    store.central().execute("truncate partial; truncate online")
+    online.put(store, sent)
+    for _ in range(2):
+        windows.rebuild_online(store)
+        assert cells(store) == online.twin(sent)
+
+
+def test_a_session_ends_when_nothing_comes_for_more_than_half_an_hour(store: Store) -> None:
+    online.put(store, [Event(n, second) for n, second in enumerate((0, 1800, 3601))])
+    windows.rebuild_online(store)
+    first = windows.key(MONDAY)
+    found = {key[1::2]: value for key, value in cells(store).items() if key[1] != "events"}
+    assert found == {
+        ("product_views", first): 1.0,
+        ("product_views", first + 2): 1.0,
+        ("product_views", first + 4): 1.0,
+        ("sessions", first): 1.0,
+        ("engaged_seconds", first + 2): 1800.0,
+        ("sessions", first + 4): 1.0,
+    }
+
+
+def test_money_is_kept_apart_by_currency(store: Store) -> None:
+    for number, (value, currency) in enumerate([(10, "GBP"), (7, "EUR"), (-2, "GBP"), (1, None)]):
+        store.central().execute(
+            'insert into orders (site, channel, order_id, "time", value, units, currency, kind)'
+            " values ('leeds', 'pos', ?, ?, ?, 1, ?, ?)",
+            [str(number), MONDAY, value, currency, "sale" if value > 0 else "return"],
+        )
+    windows.rebuild_orders(store)
+    found = {key[1]: value for key, value in cells(store).items()}
+    assert found == {
+        "orders": 3,
+        "returns": 1,
+        "units": 4,
+        "sold_units": 3,
+        "revenue:GBP": 8,
+        "sales:GBP": 10,
+        "revenue:EUR": 7,
+        "sales:EUR": 7,
+        "revenue:": 1,
+        "sales:": 1,
+    }
