@@ -64,6 +64,7 @@ def _local(value: time) -> time:
 
 ClockTime = Annotated[time, BeforeValidator(_clock), AfterValidator(_local)]
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
+Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -112,7 +113,7 @@ class Zone(_Model):
 
 
 class Site(_Model):
-    """A shop, or the web shop."""
+    """A shop, or the web shop; `rates` say what one unit of another currency is in its own."""
 
     id: Slug
     name: str = ""
@@ -121,7 +122,8 @@ class Site(_Model):
     hours: Hours = Hours()
     zones: dict[Slug, Zone] = {}
     region: str = ""
-    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "GBP"
+    currency: Currency = "GBP"
+    rates: dict[Currency, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {}
 
     @property
     def zone(self) -> ZoneInfo:

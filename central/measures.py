@@ -91,8 +91,9 @@ ONLINE = ibis.table(
 GAP_SECONDS = 1800
 """A web session ends when nothing comes from a person for longer than this."""
 SESSION_CHANNELS = ("web", "app")
-MONEY = ("revenue", "sales")
-"""Measures of money, each kept apart by currency: `revenue:GBP`, `revenue:EUR`."""
+MONEY = ("revenue", "sales", "sold")
+"""Measures that are kept apart by currency, as `revenue:GBP` and `revenue:EUR`: what came in less
+returns, and the value and number of orders without returns."""
 
 EVENTS = {
     "clicks": ("Product Clicked", "Promotion Clicked", "Link Clicked", "Button Clicked"),
@@ -135,6 +136,7 @@ def orders() -> ir.Table:
         sold_units=ORDERS.units.sum(where=sold),
         revenue=ORDERS.value.sum(),
         sales=ORDERS.value.sum(where=sold),
+        sold=ORDERS.count(where=sold).nullif(0),
     )
     rows = _long(wide, ["orders", "returns", "units", "sold_units", *MONEY], "currency")
     named = rows.measure.isin(MONEY).ifelse(rows.measure + ":" + rows.currency, rows.measure)

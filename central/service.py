@@ -121,6 +121,9 @@ class Service:
         if changed is not None:
             try:
                 windows.rebuild_orders(self.store, changed)
+                # What comes is at most a day ahead.
+                ahead = windows.key(now) + windows.DAY + 1
+                windows.rebuild_online(self.store, range(changed, ahead) if changed else None)
             except Exception:
                 self.online.change(changed)
                 raise
