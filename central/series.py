@@ -29,7 +29,7 @@ class Point:
     """A value between `start` and the next point's. Missing is not zero.
 
     value: None where absent or suppressed, and where a ratio has nothing to be divided by.
-    observed: the share of the point's windows in which it was seen.
+    observed: the share of the point's windows of which it tells.
     confidence: how far its counts can be believed, 0 to 1, by the devices' own audits of the hours
         that it lies in, weighted by their counts; None where there are none.
     """
@@ -327,7 +327,8 @@ def _point(
     single = group[0].band if len(group) == 1 else (None, None, None)
     counted = sum(each.sure[1] for each in seen)
     confidence = sum(each.sure[0] for each in seen) / counted if counted else None
-    return Point(start, value, status, len(seen) / len(group), *single, confidence)
+    observed = sum(bool(each.sums) or not each.hidden for each in seen) / len(group)
+    return Point(start, value, status, observed, *single, confidence)
 
 
 def _counts(metric: Metric, key: tuple[str, str, int]) -> bool:
