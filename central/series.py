@@ -3,12 +3,12 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import duckdb
 
-from central import audits, windows
+from central import audits, calendar, windows
 from central.config import Site
 from central.histograms import quantile
 from central.measures import MONEY
@@ -72,7 +72,7 @@ def read(
     """
     first, last = windows.key(start), windows.key(stop)
     if metric.people and step != "15min":
-        first, last = (windows.key(_begin(window, site, "hour")) for window in (first, last + 3))
+        first, last = (windows.key(calendar.hour(site, window)) for window in (first, last + 3))
     found = _windows(store, site, metric, first, last, subject)
     if metric.people:
         for hour in _groups(found, site, "hour").values():
@@ -118,10 +118,7 @@ def _groups(
 def _begin(window: int, site: Site, step: Resolution) -> datetime:
     if step == "15min":
         return windows.start(window)
-    local = windows.start(window).astimezone(site.zone)
-    if step == "day":
-        return datetime.combine(local.date(), time(0), site.zone)
-    return (windows.start(window) - timedelta(minutes=local.minute)).astimezone(site.zone)
+    return calendar.day(site, window) if step == "day" else calendar.hour(site, window)
 
 
 def _weights(metric: Metric, site: Site) -> dict[str, float]:
