@@ -12,14 +12,14 @@ from typing import Any, NamedTuple, TypeVar
 
 import duckdb
 import msgspec
-import pyarrow as pa
 
 from central import ledger
+from central.intake import columns
+from central.intake.columns import EpochKey
 from central.store import Store, transaction, utc
 from edge import wire
 
 Device = tuple[str, str]
-EpochKey = tuple[str, str, str]
 RAW_BYTES_KEPT = 4_096
 STATE_BYTES = 1024 * 1024
 """What a layout, health, status or gauge may have; the contract bounds batches alone."""
@@ -34,10 +34,18 @@ State = TypeVar("State", wire.Health, wire.Layout, wire.Status, wire.Gauge)
 
 
 class Message(NamedTuple):
-    """A payload and where it came in."""
+    """A payload and where it came in; `decoded` is the batch in it, where that is read already."""
 
     topic: str
     payload: bytes
+    decoded: wire.Decoded | None = None
+
+
+def read(topic: str, payload: bytes) -> Message:
+    """A message with its batch decoded, so that the thread that commits need not do that."""
+    parts = wire.parse_topic(topic)
+    batch = parts is not None and parts.kind == "events"
+    return Message(topic, payload, wire.decode(payload) if batch else None)
 
 
 @dataclass
@@ -125,7 +133,9 @@ class Intake:
         self.online = self.online | commit.online
         self.tally.batches += commit.batches
         self.tally.duplicates += commit.duplicates
-        self.tally.events.update({_table(kind): len(rows) for kind, rows in commit.rows.items()})
+        self.tally.events.update(
+            {columns.table(kind): len(rows.events) for kind, rows in commit.rows.items()}
+        )
         for row in commit.quarantine:
             self.tally.quarantine(row[7])
 
@@ -157,7 +167,7 @@ class Intake:
         commit.gauges[zone] = gauge
 
     def _sort_batch(self, topic: wire.Topic, message: Message, commit: "_Commit") -> None:
-        decoded = wire.decode(message.payload)
+        decoded = message.decoded or wire.decode(message.payload)
         header = decoded.header
         if header is None:
             commit.reject(message, decoded.rejected[0].reason)
@@ -179,7 +189,10 @@ class Intake:
         whole = ledger.size(fresh) == header.count
         for sequence, event in decoded.events:
             if whole or any(first <= sequence <= last for first, last in fresh):
-                commit.rows[type(event)].append((*key, sequence, event))
+                rows = commit.rows[type(event)]
+                rows.keys.append(key)
+                rows.numbers.append(sequence)
+                rows.events.append(event)
         for bad in decoded.rejected:
             end = bad.first + bad.count - 1
             if whole or any(first <= end and bad.first <= last for first, last in fresh):
@@ -222,14 +235,13 @@ class Intake:
         }
 
 
-Row = tuple[str, str, str, int, wire.Event]
-
-
 @dataclass
 class _Commit:
     now: datetime
     held: dict[EpochKey, ledger.Intervals] = field(default_factory=dict)
-    rows: dict[type[wire.Event], list[Row]] = field(default_factory=lambda: defaultdict(list))
+    rows: dict[type[wire.Event], columns.Rows] = field(
+        default_factory=lambda: defaultdict(columns.Rows)
+    )
     quarantine: list[tuple[Any, ...]] = field(default_factory=list)
     health: dict[Device, wire.Health] = field(default_factory=dict)
     layouts: dict[Device, wire.Layout] = field(default_factory=dict)
@@ -279,15 +291,9 @@ def _state(decoder: msgspec.json.Decoder[State], message: Message) -> State:
 
 def _write(cursor: duckdb.DuckDBPyConnection, commit: _Commit) -> None:
     for kind, rows in commit.rows.items():
-        _append(cursor, kind, rows, commit.now)
+        columns.append(cursor, kind, rows, commit.now.date())
     if commit.held:
-        cursor.executemany(
-            "insert or replace into ledger values (?, ?, ?, ?, ?)",
-            [
-                (*key, [first for first, _ in held], [last for _, last in held])
-                for key, held in commit.held.items()
-            ],
-        )
+        columns.claim(cursor, commit.held)
     for device, health in commit.health.items():
         cursor.execute(
             "insert into device (site, device, health, health_received) values (?, ?, ?, ?)"
@@ -310,34 +316,6 @@ def _write(cursor: duckdb.DuckDBPyConnection, commit: _Commit) -> None:
         cursor.executemany(
             "insert into quarantine values (?, ?, ?, ?, ?, ?, ?, ?, ?)", commit.quarantine
         )
-
-
-def _table(kind: type[wire.Event]) -> str:
-    return str(kind.__struct_config__.tag)
-
-
-def _append(
-    cursor: duckdb.DuckDBPyConnection, kind: type[wire.Event], rows: list[Row], now: datetime
-) -> None:
-    columns: dict[str, Any] = {
-        "receipt_day": pa.array([now.date()] * len(rows)),
-        "site": [row[0] for row in rows],
-        "device": [row[1] for row in rows],
-        "epoch": [row[2] for row in rows],
-        "seq": [row[3] for row in rows],
-    }
-    for name in kind.__struct_fields__:
-        values = [getattr(row[4], name) for row in rows]
-        if isinstance(values[0], datetime):
-            columns[name] = pa.array(values, pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
-        else:
-            columns[name] = values
-    arrow = pa.table(columns)
-    table = _table(kind)
-    names = ", ".join(f'"{name}"' for name in arrow.column_names)
-    cursor.register("arrived", arrow)
-    cursor.execute(f"insert into {table} ({names}) select * from arrived")
-    cursor.unregister("arrived")
 
 
 def _write_layout(

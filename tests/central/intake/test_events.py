@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -40,6 +41,8 @@ def test_any_order_any_repetition_any_overlap_gives_each_event_once(
         for first, count in data.draw(st.permutations(spans), "order")
     ]
     sent += data.draw(st.lists(st.sampled_from(sent), max_size=5), "repeated")
+    if data.draw(st.booleans(), "decoded before"):
+        sent = [events.read(message.topic, message.payload) for message in sent]
     intake = Intake(store)
     while sent:
         size = data.draw(st.integers(1, len(sent)), "together")
@@ -150,9 +153,13 @@ def test_ten_megabytes_leave_four_kilobytes(store: Store) -> None:
         (17, "Expected `object`, got `int`"),
     ],
 )
-def test_one_bad_event_spoils_only_itself(store: Store, bad: object, reason: str) -> None:
+@pytest.mark.parametrize("read", [events.read, Message])
+def test_one_bad_event_spoils_only_itself(
+    store: Store, bad: object, reason: str, read: Callable[[str, bytes], Message]
+) -> None:
     intake = Intake(store)
-    intake.take([batch(10, [event(10), bad, event(12)])])
+    sent = batch(10, [event(10), bad, event(12)])
+    intake.take([read(sent.topic, sent.payload)])
     assert device.numbers(store) == [10, 12]
     assert intake.held(KEY) == ((10, 12),)
     (row,) = device.rows(store, "select epoch, first, count, reason, raw from quarantine")
