@@ -26,6 +26,8 @@ from edge import wire
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 2.0
+REBUILD_SHARE = 0.1
+"""Of the time, that counting windows may take: it counts all raw events, however many there are."""
 EXPIRE_AFTER = timedelta(hours=1)
 
 
@@ -48,6 +50,7 @@ class Service:
         self.began = datetime.now(UTC)
         self.tick_seconds = 0.0
         self._rebuilt = self.began
+        self._rebuild_seconds = 0.0
         self._audits: dict[Device, tuple[wire.Audit, ...]] = {}
         self._closing = Closing(config, self.intake, self.began)
         self._watch = Watch(store, config)
@@ -88,7 +91,12 @@ class Service:
             self.tick_seconds = time.monotonic() - began
             if last:
                 return
-            self._stop.wait(TICK_SECONDS)
+            self._stop.wait(self.pause)
+
+    @property
+    def pause(self) -> float:
+        """Seconds from this tick to the next."""
+        return max(TICK_SECONDS, self._rebuild_seconds * (1 / REBUILD_SHARE - 1))
 
     def tick(self) -> None:
         """Bring windows up to date, score those that have closed, judge the scores."""
@@ -105,6 +113,7 @@ class Service:
 
     def _rebuild(self, now: datetime) -> None:
         # Hourly too, since raw events must go when their time is up, whether others come or not.
+        began, self._rebuild_seconds = time.monotonic(), 0.0
         if self.intake.dirty or now - self._rebuilt > EXPIRE_AFTER:
             self.intake.dirty = False
             try:
@@ -113,6 +122,7 @@ class Service:
                 self.intake.dirty = True
                 raise
             self._rebuilt = now
+            self._rebuild_seconds = time.monotonic() - began
         for device, health in self.intake.health.items():
             fresh = health.audits != self._audits.get(device, ())
             if fresh and audits.keep(self.store, *device, health.audits):
