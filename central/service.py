@@ -51,7 +51,7 @@ class Service:
         self.began = datetime.now(UTC)
         self.tick_seconds = 0.0
         self._rebuilt = self.began
-        self._rebuild_seconds = 0.0
+        self._rebuild_seconds = (0.0, 0.0)
         self._audits: dict[Device, tuple[wire.Audit, ...]] = {}
         self._closing = Closing(config, self.intake, self.began)
         self._watch = Watch(store, config)
@@ -97,7 +97,8 @@ class Service:
     @property
     def pause(self) -> float:
         """Seconds from this tick to the next."""
-        return max(TICK_SECONDS, self._rebuild_seconds * (1 / REBUILD_SHARE - 1))
+        # Of the last two, so that one that was slow by chance, or the first, holds nothing up.
+        return max(TICK_SECONDS, min(self._rebuild_seconds) * (1 / REBUILD_SHARE - 1))
 
     def tick(self) -> None:
         """Bring windows up to date, score those that have closed, judge the scores."""
@@ -114,7 +115,7 @@ class Service:
 
     def _rebuild(self, now: datetime) -> None:
         # Hourly too, since raw events must go when their time is up, whether others come or not.
-        began, self._rebuild_seconds = time.monotonic(), 0.0
+        began = time.monotonic()
         if self.intake.dirty or now - self._rebuilt > EXPIRE_AFTER:
             self.intake.dirty = False
             try:
@@ -123,7 +124,7 @@ class Service:
                 self.intake.dirty = True
                 raise
             self._rebuilt = now
-            self._rebuild_seconds = time.monotonic() - began
+        self._rebuild_seconds = (self._rebuild_seconds[1], time.monotonic() - began)
         for device, health in self.intake.health.items():
             fresh = health.audits != self._audits.get(device, ())
             if fresh and audits.keep(self.store, *device, health.audits):

@@ -66,15 +66,15 @@ class Tally:
 class Intake:
     """Takes messages in, exactly once; all of it may be called from any thread.
 
-    What is known of the devices stands in dictionaries that are replaced and never changed, so
-    that others may read them meanwhile.
+    What is known of the devices can be read while messages are taken, and nobody who reads it
+    waits for that: what others iterate over is replaced and never changed.
     """
 
     def __init__(self, store: Store) -> None:
-        self._floor = store.floor()
+        self._store, self._floor = store, store.floor()
         self._lock = threading.RLock()
         self._held: dict[EpochKey, ledger.Intervals] = {}
-        self._active: dict[Device, set[str]] = {}
+        self._active: dict[Device, frozenset[str]] = {}
         self.tally = Tally()
         self.health: dict[Device, wire.Health] = {}
         self.received: dict[Device, datetime] = {}
@@ -87,7 +87,7 @@ class Intake:
         for site, device, health, received in rows:
             self.health[site, device] = _health.decode(health)
             self.received[site, device] = received.replace(tzinfo=UTC)
-            self._active[site, device] = set(self.health[site, device].epochs)
+            self._active[site, device] = frozenset(self.health[site, device].epochs)
 
     def take(self, messages: Sequence[Message]) -> set[Device]:
         """Commit the messages; returns the devices whose acknowledgement is due.
@@ -124,9 +124,9 @@ class Intake:
         self.dirty |= bool(commit.rows or commit.layouts)
         self._held.update(commit.held)
         for device, health in commit.health.items():
-            self._active[device] = set(health.epochs)
+            self._active[device] = frozenset(health.epochs)
         for site, name, epoch in commit.held:
-            self._active.setdefault((site, name), set()).add(epoch)
+            self._active[site, name] = self._active.get((site, name), frozenset()) | {epoch}
         self.received = self.received | dict.fromkeys(commit.health, commit.now)
         self.health = self.health | commit.health
         self.gauges = self.gauges | commit.gauges
@@ -177,7 +177,7 @@ class Intake:
             commit.reject(message, f"says it is from {header.site}/{header.device}")
             return
         key = header.site, header.device, header.epoch
-        held = commit.held.get(key) or self._load(key)
+        held = commit.held.get(key) or self.held(key)
         last = header.first + header.count - 1
         fresh = ledger.missing(held, header.first, last)
         commit.held[key] = ledger.add(held, header.first, last)
@@ -202,31 +202,31 @@ class Intake:
 
     def held(self, key: EpochKey) -> ledger.Intervals:
         """The intervals held of (site, device, epoch)."""
-        with self._lock:
-            return self._load(key)
-
-    def _load(self, key: EpochKey) -> ledger.Intervals:
-        if key not in self._held:
-            row = self._floor.execute(
-                "select firsts, lasts from ledger where site = ? and device = ? and epoch = ?", key
-            ).fetchone()
-            self._held[key] = tuple(zip(*row, strict=True)) if row else ()
-        return self._held[key]
+        known = self._held.get(key)
+        if known is None:
+            row = (
+                self._store.floor()
+                .execute(
+                    "select firsts, lasts from ledger where (site, device, epoch) = (?, ?, ?)", key
+                )
+                .fetchone()
+            )
+            # What was committed meanwhile is there already, and newer.
+            known = self._held.setdefault(key, tuple(zip(*row, strict=True)) if row else ())
+        return known
 
     def ack(self, device: Device) -> wire.Ack:
         """What is held of the epochs that the device named, and of those that came since."""
-        with self._lock:
-            epochs = self._active.get(device, set())
-            return wire.Ack(wire.VERSION, {epoch: self._load((*device, epoch)) for epoch in epochs})
+        epochs = self._active.get(device, frozenset())
+        return wire.Ack(wire.VERSION, {epoch: self.held((*device, epoch)) for epoch in epochs})
 
     def holes(self, device: Device) -> list[tuple[str, ledger.Interval]]:
         """What a device has numbered and central does not have: epochs and intervals."""
-        with self._lock:
-            return [
-                (epoch, hole)
-                for epoch, following in self.health[device].epochs.items()
-                for hole in ledger.gaps(self._load((*device, epoch)), following)
-            ]
+        return [
+            (epoch, hole)
+            for epoch, following in self.health[device].epochs.items()
+            for hole in ledger.gaps(self.held((*device, epoch)), following)
+        ]
 
     def gaps(self) -> dict[Device, int]:
         """How many events a device has numbered and central does not have, by device."""

@@ -34,6 +34,7 @@ import duckdb
 import paho.mqtt.client as mqtt
 
 from central.intake import columns
+from central.intake.columns import EpochKey
 from central.store import Store, transaction
 from deploy.demo.broker import mosquitto
 from edge import wire
@@ -49,7 +50,8 @@ ON_THE_WAY = 200
 MESSAGES_PER_COMMIT = 100
 LINES = {"rate": 100_000.0, "growth_mb": 1024.0}
 """What is to be reached: events a second at least, megabytes more than at the start at most."""
-Numbered = dict[tuple[str, str], int]
+Numbered = dict[EpochKey, int]
+"""How many events each epoch has numbered, from 0 on."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +65,16 @@ class Sample:
 
 @dataclass(frozen=True)
 class Run:
-    """A whole run; `spent` is seconds of the processor, by part, over the samples."""
+    """A whole run.
+
+    `spent` is seconds of the processor over the samples, by part, "others" being whatever else runs
+    on this machine; `tick` how long central's last one took, which counts windows; `found` what the
+    check says of the file.
+    """
 
     samples: list[Sample]
     spent: dict[str, float]
-    rebuilt: float
+    tick: float
     numbered: Numbered
     found: dict[str, int]
 
@@ -116,21 +123,26 @@ def run(folder: Path, devices: int, seconds: float, backlog: int) -> Run:
         numbers = {name: part.pid for name, part in parts.items() if part and part.pid}
 
         def sample() -> Sample:
-            stored = stack.get("/v1/health")["events_stored"]
-            return Sample(time.monotonic(), stored, resident(numbers["central"]))
+            found = wait_until(stack.health, 120, "central answers")
+            return Sample(time.monotonic(), found["events_stored"], resident(numbers["central"]))
 
         samples = [sample()]
         mine.send("begin")
         if not backlog:
             time.sleep(WARM_SECONDS)
             samples = [sample()]
-        spent = {name: processor_seconds(number) for name, number in numbers.items()}
-        while not mine.poll(0.5) if backlog else time.monotonic() < samples[0].seconds + seconds:
+
+        def used() -> dict[str, float]:
+            each = {name: processor_seconds(number) for name, number in numbers.items()}
+            return each | {"others": busy_seconds() - sum(each.values())}
+
+        before = used()
+        end = samples[0].seconds + seconds
+        while not (mine.poll() if backlog else time.monotonic() >= end):
+            time.sleep(0.5)
             samples.append(sample())
-            if not backlog:
-                time.sleep(0.5)
-        spent = {name: processor_seconds(n) - spent[name] for name, n in numbers.items()}
-        rebuilt = float(stack.get("/v1/health")["tick_seconds"])
+        spent = {name: seconds - before[name] for name, seconds in used().items()}
+        tick = float(wait_until(stack.health, 120, "central answers")["tick_seconds"])
         if not backlog:
             mine.send("finish")
         if not mine.poll(DRAIN_SECONDS):
@@ -140,7 +152,7 @@ def run(folder: Path, devices: int, seconds: float, backlog: int) -> Run:
     finally:
         feeder.kill()
         stack.close()
-    return Run(samples, spent, rebuilt, numbered, check(stack.data, numbered, start))
+    return Run(samples, spent, tick, numbered, check(stack.data, numbered, start))
 
 
 def resident(number: int) -> float:
@@ -155,20 +167,29 @@ def processor_seconds(number: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def check(data: Path, numbered: Numbered, start: datetime) -> dict[str, int]:
-    """What is wrong with the events in `floor.duckdb`: how many are missing, twice, or different.
+def busy_seconds() -> float:
+    """Seconds of the processors that this machine has used."""
+    _, *fields = Path("/proc/stat").read_text().splitlines()[0].split()
+    user, nice, system, _idle, _wait, interrupts, soft, *_ = map(int, fields)
+    return (user + nice + system + interrupts + soft) / os.sysconf("SC_CLK_TCK")
 
-    `numbered` says how many events each device has numbered, from 0 on.
+
+def check(data: Path, numbered: Numbered, start: datetime) -> dict[str, int]:
+    """What is wrong with the events in `floor.duckdb`, by kind of fault; `events` are all of them.
+
+    `beyond` is epochs that have numbers which no device gave.
     """
     with duckdb.connect(str(data / "floor.duckdb"), read_only=True) as database:
         database.execute("set timezone = 'UTC'")
         tables = [columns.table(kind) for kind in wire.EVENTS]
-        numbers = " union all ".join(f"select site, device, seq from {name}" for name in tables)
+        numbers = " union all ".join(
+            f"select site, device, epoch, seq from {name}" for name in tables
+        )
         rows = database.execute(
-            "select site, device, count(*), count(distinct seq), min(seq), max(seq)"
+            "select site, device, epoch, count(*), count(distinct seq), min(seq), max(seq)"
             f" from ({numbers}) group by all"
         ).fetchall()
-        stored = {(site, device): counts for site, device, *counts in rows}
+        stored = {(site, device, epoch): counts for site, device, epoch, *counts in rows}
         found = {"events": 0, "missing": 0, "twice": 0, "beyond": 0}
         for key in numbered.keys() | stored.keys():
             total, distinct, least, most = stored.get(key, (0, 0, 0, -1))
@@ -332,6 +353,7 @@ def show_parts(result: Run) -> None:
     """Print what each part used of the processor."""
     used = ", ".join(f"{name} {spent / result.seconds:.2f}" for name, spent in result.spent.items())
     print(f"cores in use, of {os.cpu_count()}: {used}")
+    print(f"the last tick, which counts windows, took {result.tick:.1f} s")
 
 
 def measure_rate(folder: Path, devices: int, seconds: float, as_json: bool) -> None:

@@ -118,7 +118,7 @@ class GeneratedOutbox:
     """
 
     def __init__(self, site: str, device: str, start: datetime, batches: int | None) -> None:
-        self.epoch = wire_epoch(device)
+        self.epoch = f"{random.Random(site + device).getrandbits(64):016x}"
         self._head = {"v": wire.VERSION, "site": site, "device": device, "epoch": self.epoch}
         self._bodies = bodies(start)
         self._lock = threading.Lock()
@@ -202,11 +202,6 @@ class GeneratedOutbox:
         return {self.epoch: self.numbered}
 
 
-def wire_epoch(device: str) -> str:
-    """A device's one epoch."""
-    return f"{random.Random(device).getrandbits(64):016x}"
-
-
 def layout(device: str) -> wire.Layout:
     """One line and three zones, which the device owns."""
     corners = ((0.0, 0.0), (9.0, 0.0), (9.0, 9.0))
@@ -234,7 +229,7 @@ def feed(
 
     Says "ready" when the pool is made and begins when it is told anything. Without a number of
     batches it goes on until it is told anything again. At the end, when all is acknowledged, it
-    says how many events each device has numbered.
+    says how many events each (site, device, epoch) has numbered.
     """
     outboxes = {key: GeneratedOutbox(*key, start, batches) for key in devices}
     publishers = [_publisher(port, *key, outbox) for key, outbox in outboxes.items()]
@@ -250,7 +245,7 @@ def feed(
         time.sleep(0.05)
     for publisher in publishers:
         publisher.stop()
-    parent.send({key: outbox.numbered for key, outbox in outboxes.items()})
+    parent.send({(*key, box.epoch): box.numbered for key, box in outboxes.items()})
 
 
 def _publisher(port: int, site: str, device: str, outbox: GeneratedOutbox) -> Publisher:

@@ -103,6 +103,7 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> Path:
             {"beyond": 1},
         ),
         ("update occupancy set device = 'door-2'", None),
+        ("update occupancy set epoch = 'f'", None),
         (
             "insert into quarantine by name select 'x' as reason",
             {"quarantined": 1},
@@ -117,7 +118,7 @@ def test_the_check_finds_what_is_wrong(
     copy.write_bytes((taken / "floor.duckdb").read_bytes())
     with duckdb.connect(str(copy)) as database:
         database.execute(fault)
-    said = intake.check(tmp_path, {KEY: box.numbered}, START)
+    said = intake.check(tmp_path, {(*KEY, box.epoch): box.numbered}, START)
     assert intake.exact(said) == (found == {})
     if found is not None:
         expected = dict.fromkeys(said, 0) | found

@@ -395,6 +395,39 @@ def test_others_may_look_while_messages_are_taken(store: Store) -> None:
     assert held == [([0], [4])]
 
 
+def test_nobody_who_looks_waits_for_what_is_taken(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intake = Intake(store)
+    intake.take([health({EPOCH: 5}, {"door": MONDAY}), batch(0, crossings(0, 2))])
+    writing, looked, write = threading.Event(), threading.Event(), Intake._write
+
+    def slowly(*arguments: Any) -> None:
+        writing.set()
+        assert looked.wait(30)
+        write(*arguments)
+
+    monkeypatch.setattr(Intake, "_write", slowly)
+    taking = threading.Thread(target=intake.take, args=([batch(2, crossings(2, 3))],))
+    taking.start()
+    assert writing.wait(30)
+    seen: list[object] = []
+
+    def look() -> None:
+        seen.extend((intake.gaps(), intake.ack((SITE, DEVICE)).epochs, intake.held(KEY)))
+        seen.append(intake.held((SITE, DEVICE, "f" * 16)))
+
+    looking = threading.Thread(target=look, daemon=True)
+    looking.start()
+    looking.join(20)
+    waited = looking.is_alive()
+    looked.set()
+    taking.join()
+    assert not waited
+    assert seen == [{(SITE, DEVICE): 3}, {EPOCH: ((0, 1),)}, ((0, 1),), ()]
+    assert intake.gaps() == {(SITE, DEVICE): 0}
+
+
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     kind=st.sampled_from(["events", "health", "layout", "status", "occupancy/till"]),
