@@ -141,6 +141,9 @@ def run(folder: Path, devices: int, seconds: float, backlog: int) -> Run:
         while not (mine.poll() if backlog else time.monotonic() >= end):
             time.sleep(0.5)
             samples.append(sample())
+            if len(samples) % 20 == 0:
+                seen = f"{samples[-1].stored:,} events, central {samples[-1].memory:.0f} MB"
+                print(seen, file=sys.stderr, flush=True)
         spent = {name: seconds - before[name] for name, seconds in used().items()}
         tick = float(wait_until(stack.health, 120, "central answers")["tick_seconds"])
         if not backlog:
