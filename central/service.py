@@ -1,5 +1,6 @@
 """`serve`: wires the rooms of central together in one process."""
 
+import gc
 import logging
 import signal
 import socket
@@ -26,6 +27,8 @@ from edge import wire
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 2.0
+REBUILD_SHARE = 0.1
+"""Of the time, that counting windows may take: it counts all raw events, however many there are."""
 EXPIRE_AFTER = timedelta(hours=1)
 
 
@@ -48,6 +51,7 @@ class Service:
         self.began = datetime.now(UTC)
         self.tick_seconds = 0.0
         self._rebuilt = self.began
+        self._rebuild_seconds = (0.0, 0.0)
         self._audits: dict[Device, tuple[wire.Audit, ...]] = {}
         self._closing = Closing(config, self.intake, self.began)
         self._watch = Watch(store, config)
@@ -88,7 +92,13 @@ class Service:
             self.tick_seconds = time.monotonic() - began
             if last:
                 return
-            self._stop.wait(TICK_SECONDS)
+            self._stop.wait(self.pause)
+
+    @property
+    def pause(self) -> float:
+        """Seconds from this tick to the next."""
+        # Of the last two, so that one that was slow by chance, or the first, holds nothing up.
+        return max(TICK_SECONDS, min(self._rebuild_seconds) * (1 / REBUILD_SHARE - 1))
 
     def tick(self) -> None:
         """Bring windows up to date, score those that have closed, judge the scores."""
@@ -105,6 +115,7 @@ class Service:
 
     def _rebuild(self, now: datetime) -> None:
         # Hourly too, since raw events must go when their time is up, whether others come or not.
+        began = time.monotonic()
         if self.intake.dirty or now - self._rebuilt > EXPIRE_AFTER:
             self.intake.dirty = False
             try:
@@ -113,6 +124,7 @@ class Service:
                 self.intake.dirty = True
                 raise
             self._rebuilt = now
+        self._rebuild_seconds = (self._rebuild_seconds[1], time.monotonic() - began)
         for device, health in self.intake.health.items():
             fresh = health.audits != self._audits.get(device, ())
             if fresh and audits.keep(self.store, *device, health.audits):
@@ -160,6 +172,8 @@ def serve(config: Config) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
     service.start()
+    # What stands now stays: the collector need not look at it again whenever many events come in.
+    gc.freeze()
     log.info("the page is at http://%s:%d", host, port)
     try:
         server.run(sockets=[listener])

@@ -12,14 +12,14 @@ from typing import Any, NamedTuple, TypeVar
 
 import duckdb
 import msgspec
-import pyarrow as pa
 
 from central import ledger
+from central.intake import columns
+from central.intake.columns import EpochKey
 from central.store import Store, transaction, utc
 from edge import wire
 
 Device = tuple[str, str]
-EpochKey = tuple[str, str, str]
 RAW_BYTES_KEPT = 4_096
 STATE_BYTES = 1024 * 1024
 """What a layout, health, status or gauge may have; the contract bounds batches alone."""
@@ -34,10 +34,18 @@ State = TypeVar("State", wire.Health, wire.Layout, wire.Status, wire.Gauge)
 
 
 class Message(NamedTuple):
-    """A payload and where it came in."""
+    """A payload and where it came in; `decoded` is the batch in it, where that is read already."""
 
     topic: str
     payload: bytes
+    decoded: wire.Decoded | None = None
+
+
+def read(topic: str, payload: bytes) -> Message:
+    """A message with its batch decoded, so that the thread that commits need not do that."""
+    parts = wire.parse_topic(topic)
+    batch = parts is not None and parts.kind == "events"
+    return Message(topic, payload, wire.decode(payload) if batch else None)
 
 
 @dataclass
@@ -58,15 +66,15 @@ class Tally:
 class Intake:
     """Takes messages in, exactly once; all of it may be called from any thread.
 
-    What is known of the devices stands in dictionaries that are replaced and never changed, so
-    that others may read them meanwhile.
+    What is known of the devices can be read while messages are taken, and nobody who reads it
+    waits for that: what others iterate over is replaced and never changed.
     """
 
     def __init__(self, store: Store) -> None:
-        self._floor = store.floor()
+        self._store, self._floor = store, store.floor()
         self._lock = threading.RLock()
         self._held: dict[EpochKey, ledger.Intervals] = {}
-        self._active: dict[Device, set[str]] = {}
+        self._active: dict[Device, frozenset[str]] = {}
         self.tally = Tally()
         self.health: dict[Device, wire.Health] = {}
         self.received: dict[Device, datetime] = {}
@@ -79,7 +87,7 @@ class Intake:
         for site, device, health, received in rows:
             self.health[site, device] = _health.decode(health)
             self.received[site, device] = received.replace(tzinfo=UTC)
-            self._active[site, device] = set(self.health[site, device].epochs)
+            self._active[site, device] = frozenset(self.health[site, device].epochs)
 
     def take(self, messages: Sequence[Message]) -> set[Device]:
         """Commit the messages; returns the devices whose acknowledgement is due.
@@ -116,16 +124,18 @@ class Intake:
         self.dirty |= bool(commit.rows or commit.layouts)
         self._held.update(commit.held)
         for device, health in commit.health.items():
-            self._active[device] = set(health.epochs)
+            self._active[device] = frozenset(health.epochs)
         for site, name, epoch in commit.held:
-            self._active.setdefault((site, name), set()).add(epoch)
+            self._active[site, name] = self._active.get((site, name), frozenset()) | {epoch}
         self.received = self.received | dict.fromkeys(commit.health, commit.now)
         self.health = self.health | commit.health
         self.gauges = self.gauges | commit.gauges
         self.online = self.online | commit.online
         self.tally.batches += commit.batches
         self.tally.duplicates += commit.duplicates
-        self.tally.events.update({_table(kind): len(rows) for kind, rows in commit.rows.items()})
+        self.tally.events.update(
+            {columns.table(kind): len(rows.events) for kind, rows in commit.rows.items()}
+        )
         for row in commit.quarantine:
             self.tally.quarantine(row[7])
 
@@ -157,7 +167,7 @@ class Intake:
         commit.gauges[zone] = gauge
 
     def _sort_batch(self, topic: wire.Topic, message: Message, commit: "_Commit") -> None:
-        decoded = wire.decode(message.payload)
+        decoded = message.decoded or wire.decode(message.payload)
         header = decoded.header
         if header is None:
             commit.reject(message, decoded.rejected[0].reason)
@@ -167,7 +177,7 @@ class Intake:
             commit.reject(message, f"says it is from {header.site}/{header.device}")
             return
         key = header.site, header.device, header.epoch
-        held = commit.held.get(key) or self._load(key)
+        held = commit.held.get(key) or self.held(key)
         last = header.first + header.count - 1
         fresh = ledger.missing(held, header.first, last)
         commit.held[key] = ledger.add(held, header.first, last)
@@ -179,7 +189,10 @@ class Intake:
         whole = ledger.size(fresh) == header.count
         for sequence, event in decoded.events:
             if whole or any(first <= sequence <= last for first, last in fresh):
-                commit.rows[type(event)].append((*key, sequence, event))
+                rows = commit.rows[type(event)]
+                rows.keys.append(key)
+                rows.numbers.append(sequence)
+                rows.events.append(event)
         for bad in decoded.rejected:
             end = bad.first + bad.count - 1
             if whole or any(first <= end and bad.first <= last for first, last in fresh):
@@ -189,31 +202,31 @@ class Intake:
 
     def held(self, key: EpochKey) -> ledger.Intervals:
         """The intervals held of (site, device, epoch)."""
-        with self._lock:
-            return self._load(key)
-
-    def _load(self, key: EpochKey) -> ledger.Intervals:
-        if key not in self._held:
-            row = self._floor.execute(
-                "select firsts, lasts from ledger where site = ? and device = ? and epoch = ?", key
-            ).fetchone()
-            self._held[key] = tuple(zip(*row, strict=True)) if row else ()
-        return self._held[key]
+        known = self._held.get(key)
+        if known is None:
+            row = (
+                self._store.floor()
+                .execute(
+                    "select firsts, lasts from ledger where (site, device, epoch) = (?, ?, ?)", key
+                )
+                .fetchone()
+            )
+            # What was committed meanwhile is there already, and newer.
+            known = self._held.setdefault(key, tuple(zip(*row, strict=True)) if row else ())
+        return known
 
     def ack(self, device: Device) -> wire.Ack:
         """What is held of the epochs that the device named, and of those that came since."""
-        with self._lock:
-            epochs = self._active.get(device, set())
-            return wire.Ack(wire.VERSION, {epoch: self._load((*device, epoch)) for epoch in epochs})
+        epochs = self._active.get(device, frozenset())
+        return wire.Ack(wire.VERSION, {epoch: self.held((*device, epoch)) for epoch in epochs})
 
     def holes(self, device: Device) -> list[tuple[str, ledger.Interval]]:
         """What a device has numbered and central does not have: epochs and intervals."""
-        with self._lock:
-            return [
-                (epoch, hole)
-                for epoch, following in self.health[device].epochs.items()
-                for hole in ledger.gaps(self._load((*device, epoch)), following)
-            ]
+        return [
+            (epoch, hole)
+            for epoch, following in self.health[device].epochs.items()
+            for hole in ledger.gaps(self.held((*device, epoch)), following)
+        ]
 
     def gaps(self) -> dict[Device, int]:
         """How many events a device has numbered and central does not have, by device."""
@@ -222,14 +235,13 @@ class Intake:
         }
 
 
-Row = tuple[str, str, str, int, wire.Event]
-
-
 @dataclass
 class _Commit:
     now: datetime
     held: dict[EpochKey, ledger.Intervals] = field(default_factory=dict)
-    rows: dict[type[wire.Event], list[Row]] = field(default_factory=lambda: defaultdict(list))
+    rows: dict[type[wire.Event], columns.Rows] = field(
+        default_factory=lambda: defaultdict(columns.Rows)
+    )
     quarantine: list[tuple[Any, ...]] = field(default_factory=list)
     health: dict[Device, wire.Health] = field(default_factory=dict)
     layouts: dict[Device, wire.Layout] = field(default_factory=dict)
@@ -280,15 +292,9 @@ def _state(decoder: msgspec.json.Decoder[State], message: Message) -> State:
 
 def _write(cursor: duckdb.DuckDBPyConnection, commit: _Commit) -> None:
     for kind, rows in commit.rows.items():
-        _append(cursor, kind, rows, commit.now)
+        columns.append(cursor, kind, rows, commit.now.date())
     if commit.held:
-        cursor.executemany(
-            "insert or replace into ledger values (?, ?, ?, ?, ?)",
-            [
-                (*key, [first for first, _ in held], [last for _, last in held])
-                for key, held in commit.held.items()
-            ],
-        )
+        columns.claim(cursor, commit.held)
     for device, health in commit.health.items():
         cursor.execute(
             "insert into device (site, device, health, health_received) values (?, ?, ?, ?)"
@@ -313,34 +319,6 @@ def _write(cursor: duckdb.DuckDBPyConnection, commit: _Commit) -> None:
             " size, raw) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             commit.quarantine,
         )
-
-
-def _table(kind: type[wire.Event]) -> str:
-    return str(kind.__struct_config__.tag)
-
-
-def _append(
-    cursor: duckdb.DuckDBPyConnection, kind: type[wire.Event], rows: list[Row], now: datetime
-) -> None:
-    columns: dict[str, Any] = {
-        "receipt_day": pa.array([now.date()] * len(rows)),
-        "site": [row[0] for row in rows],
-        "device": [row[1] for row in rows],
-        "epoch": [row[2] for row in rows],
-        "seq": [row[3] for row in rows],
-    }
-    for name in kind.__struct_fields__:
-        values = [getattr(row[4], name) for row in rows]
-        if isinstance(values[0], datetime):
-            columns[name] = pa.array(values, pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
-        else:
-            columns[name] = values
-    arrow = pa.table(columns)
-    table = _table(kind)
-    names = ", ".join(f'"{name}"' for name in arrow.column_names)
-    cursor.register("arrived", arrow)
-    cursor.execute(f"insert into {table} ({names}) select * from arrived")
-    cursor.unregister("arrived")
 
 
 def _write_layout(

@@ -48,7 +48,7 @@ Place = tuple[Literal["line", "zone"], str]
 """A line or zone, by its id; both may have the same."""
 
 
-class Crossing(Struct, tag_field="type", tag="crossing", frozen=True):
+class Crossing(Struct, tag_field="type", tag="crossing", frozen=True, gc=False):
     """One passage of one track over a line; `in` is towards the line's inner side."""
 
     floor: Slug
@@ -60,7 +60,7 @@ class Crossing(Struct, tag_field="type", tag="crossing", frozen=True):
     staff: bool = False
 
 
-class Visit(Struct, tag_field="type", tag="visit", frozen=True):
+class Visit(Struct, tag_field="type", tag="visit", frozen=True, gc=False):
     """One stay of one track in a zone. Unless `ended` is `left`, dwell is a lower bound."""
 
     floor: Slug
@@ -76,7 +76,7 @@ class Visit(Struct, tag_field="type", tag="visit", frozen=True):
     staff: bool = False
 
 
-class Path(Struct, tag_field="type", tag="path", frozen=True):
+class Path(Struct, tag_field="type", tag="path", frozen=True, gc=False):
     """A track's way over the floor, simplified and quantised; t is seconds from `start`."""
 
     floor: Slug
@@ -89,7 +89,7 @@ class Path(Struct, tag_field="type", tag="path", frozen=True):
     zones: tuple[Slug, ...]
 
 
-class Occupancy(Struct, tag_field="type", tag="occupancy", frozen=True):
+class Occupancy(Struct, tag_field="type", tag="occupancy", frozen=True, gc=False):
     """People in a zone between `start` and `stop`, mean weighted by time."""
 
     floor: Slug
@@ -101,7 +101,7 @@ class Occupancy(Struct, tag_field="type", tag="occupancy", frozen=True):
     max: Count
 
 
-class Queue(Struct, tag_field="type", tag="queue", frozen=True):
+class Queue(Struct, tag_field="type", tag="queue", frozen=True, gc=False):
     """A queue between `start` and `stop`; served = went on to a zone with role `service`."""
 
     floor: Slug
@@ -124,7 +124,7 @@ WAIT_EDGES = (15.0, 30.0, 60.0, 120.0, 180.0, 300.0, 600.0, 1200.0)
 """Upper edges in seconds of `wait_histogram`'s bins; the last bin has none."""
 
 
-class Coverage(Struct, tag_field="type", tag="coverage", frozen=True):
+class Coverage(Struct, tag_field="type", tag="coverage", frozen=True, gc=False):
     """Frames a camera saw of those expected between `start` and `stop`, and why not more."""
 
     camera: Slug

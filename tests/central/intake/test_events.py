@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -40,6 +41,8 @@ def test_any_order_any_repetition_any_overlap_gives_each_event_once(
         for first, count in data.draw(st.permutations(spans), "order")
     ]
     sent += data.draw(st.lists(st.sampled_from(sent), max_size=5), "repeated")
+    if data.draw(st.booleans(), "decoded before"):
+        sent = [events.read(message.topic, message.payload) for message in sent]
     intake = Intake(store)
     while sent:
         size = data.draw(st.integers(1, len(sent)), "together")
@@ -150,9 +153,13 @@ def test_ten_megabytes_leave_four_kilobytes(store: Store) -> None:
         (17, "Expected `object`, got `int`"),
     ],
 )
-def test_one_bad_event_spoils_only_itself(store: Store, bad: object, reason: str) -> None:
+@pytest.mark.parametrize("read", [events.read, Message])
+def test_one_bad_event_spoils_only_itself(
+    store: Store, bad: object, reason: str, read: Callable[[str, bytes], Message]
+) -> None:
     intake = Intake(store)
-    intake.take([batch(10, [event(10), bad, event(12)])])
+    sent = batch(10, [event(10), bad, event(12)])
+    intake.take([read(sent.topic, sent.payload)])
     assert device.numbers(store) == [10, 12]
     assert intake.held(KEY) == ((10, 12),)
     (row,) = device.rows(store, "select epoch, first, count, reason, raw from quarantine")
@@ -386,6 +393,39 @@ def test_others_may_look_while_messages_are_taken(store: Store) -> None:
     assert device.rows(store, "select count(*) from crossing") == [(300,)]
     held = device.rows(store, "select distinct firsts, lasts from ledger")
     assert held == [([0], [4])]
+
+
+def test_nobody_who_looks_waits_for_what_is_taken(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intake = Intake(store)
+    intake.take([health({EPOCH: 5}, {"door": MONDAY}), batch(0, crossings(0, 2))])
+    writing, looked, write = threading.Event(), threading.Event(), Intake._write
+
+    def slowly(*arguments: Any) -> None:
+        writing.set()
+        assert looked.wait(30)
+        write(*arguments)
+
+    monkeypatch.setattr(Intake, "_write", slowly)
+    taking = threading.Thread(target=intake.take, args=([batch(2, crossings(2, 3))],))
+    taking.start()
+    assert writing.wait(30)
+    seen: list[object] = []
+
+    def look() -> None:
+        seen.extend((intake.gaps(), intake.ack((SITE, DEVICE)).epochs, intake.held(KEY)))
+        seen.append(intake.held((SITE, DEVICE, "f" * 16)))
+
+    looking = threading.Thread(target=look, daemon=True)
+    looking.start()
+    looking.join(20)
+    waited = looking.is_alive()
+    looked.set()
+    taking.join()
+    assert not waited
+    assert seen == [{(SITE, DEVICE): 3}, {EPOCH: ((0, 1),)}, ((0, 1),), ()]
+    assert intake.gaps() == {(SITE, DEVICE): 0}
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -45,9 +45,9 @@ class Wire:
         self.hang_up()
         self._client = connect("127.0.0.1", self.port, "device", prepare)
 
-    def send(self, message: tuple[str, bytes]) -> None:
+    def send(self, message: Message) -> None:
         assert self._client is not None
-        self._client.publish(*message, qos=1).wait_for_publish(10)
+        self._client.publish(message.topic, message.payload, qos=1).wait_for_publish(10)
 
     def hang_up(self) -> None:
         if self._client is not None:
