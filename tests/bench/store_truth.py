@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any, cast
 
@@ -91,15 +92,29 @@ class Tally:
         return Tally(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Tally)))
 
 
-def scenes(seed: int) -> list[Scene]:
-    """The three cameras of a store."""
+def scenes(seed: int) -> Iterator[tuple[Scene, truth.Record]]:
+    """The three cameras of a store, and what happens before them."""
     boutique = seed % 7 == 0
     name, people, minutes = ("boutique", 15, 38) if boutique else ("supermarket", 40, 13)
     common = f"sim://{name}?seed={seed}&people={people}"
+    for length in count(minutes):
+        scene = parse(f"{common}&minutes={length}&camera=entrance")
+        record = truth.record(scene)
+        if len(crossings(record, camera_config(scene))) >= LEAST_CROSSINGS:
+            yield scene, record
+            break
+    for camera in ("aisles", "checkouts"):
+        scene = parse(f"{common}&minutes=4&camera={camera}")
+        yield scene, truth.record(scene)
+
+
+def crossings(record: truth.Record, camera: CameraConfig) -> list[Crossing]:
+    """The true crossings of a camera's entrance lines that count."""
+    lines = {line.id for line in camera.lines if line.role == "entrance"}
     return [
-        parse(f"{common}&minutes={minutes}&camera=entrance"),
-        parse(f"{common}&minutes=4&camera=aisles"),
-        parse(f"{common}&minutes=4&camera=checkouts"),
+        (each.seconds, each.line, each.direction)
+        for each in truth.crossings(record)
+        if each.line in lines and each.seen and not each.staff
     ]
 
 
@@ -235,11 +250,7 @@ def tally(record: truth.Record, camera: CameraConfig, found: Found) -> Tally:
     """How a camera's counts compare with its truth."""
     scene = record.scene
     lines = {line.id for line in camera.lines if line.role == "entrance"}
-    right: list[Crossing] = [
-        (each.seconds, each.line, each.direction)
-        for each in truth.crossings(record)
-        if each.line in lines and each.seen and not each.staff
-    ]
+    right = crossings(record, camera)
     counted = [crossing for crossing in found.crossings if crossing[1] in lines]
     zones = {zone.id for zone in camera.zones if zone.role != "queue"}
     visits = [
@@ -296,9 +307,8 @@ def _waits(record: truth.Record, camera: CameraConfig) -> Iterator[Stay]:
 def store(seed: int, keep: Path | None) -> tuple[int, str, Tally, Tally]:
     """A store's seed, name and tallies: ours and theirs."""
     mine = other = Tally()
-    for scene in scenes(seed):
+    for scene, record in scenes(seed):
         camera = camera_config(scene)
-        record = truth.record(scene)
         found = detections(scene, UNSURE * camera.min_confidence, keep)
         mine += tally(record, camera, ours(scene, camera, found))
         other += tally(record, camera, theirs(scene, camera, found))
@@ -356,10 +366,9 @@ def main() -> int:
         )
     our, their = figures([each[2] for each in results]), figures([each[3] for each in results])
     total = sum((result[2] for result in results), Tally())
-    few = [seed for seed, _, tallied, _ in results if tallied.crossings < LEAST_CROSSINGS]
     print(
-        f"\n{total.crossings} crossings, {total.stays} stays, {total.waits} waits,"
-        f" {total.dots} dots; stores under {LEAST_CROSSINGS} crossings: {few or 'none'}\n"
+        f"\n{total.crossings} crossings, at least {LEAST_CROSSINGS} a store, {total.stays} stays,"
+        f" {total.waits} waits, {total.dots} dots\n"
     )
     print(f"{'':<24} {'line':>8} {'ours':>8} {PEER:>24}  reached")
     hit = reached(our)
@@ -377,7 +386,7 @@ def main() -> int:
                 {
                     "ours": our,
                     "peers": {PEER: their},
-                    "reached": all(hit.values()) and not few,
+                    "reached": all(hit.values()),
                     "lines": LINES,
                     "reached_each": hit,
                     "stores": len(results),
