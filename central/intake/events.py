@@ -5,8 +5,8 @@ Nothing here knows of a network: `mqtt` brings the messages and takes the acknow
 
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 
@@ -14,13 +14,13 @@ import duckdb
 import msgspec
 import pyarrow as pa
 
-from central import ledger
+from central import gaps, ledger
+from central.intake import claims, rejects
 from central.store import Store, transaction, utc
 from edge import wire
 
 Device = tuple[str, str]
 EpochKey = tuple[str, str, str]
-RAW_BYTES_KEPT = 4_096
 STATE_BYTES = 1024 * 1024
 """What a layout, health, status or gauge may have; the contract bounds batches alone."""
 GAUGES_PER_DEVICE = 1_000
@@ -30,6 +30,7 @@ _health = msgspec.json.Decoder(wire.Health)
 _layout = msgspec.json.Decoder(wire.Layout)
 _status = msgspec.json.Decoder(wire.Status)
 _gauge = msgspec.json.Decoder(wire.Gauge)
+_event: msgspec.json.Decoder[wire.Event] = msgspec.json.Decoder(wire.Event)
 State = TypeVar("State", wire.Health, wire.Layout, wire.Status, wire.Gauge)
 
 
@@ -38,6 +39,25 @@ class Message(NamedTuple):
 
     topic: str
     payload: bytes
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """A row of the quarantine, with all of its bytes.
+
+    With `first` it holds the numbers `first` to `first + count - 1` of an epoch, and is a batch or
+    one event; else nothing was claimed, and it is a message as it came.
+    """
+
+    id: int
+    received: datetime
+    topic: str
+    site: str | None
+    device: str | None
+    epoch: str | None
+    first: int | None
+    count: int | None
+    raw: bytes
 
 
 @dataclass
@@ -73,6 +93,7 @@ class Intake:
         self.gauges: dict[tuple[str, str, str], wire.Gauge] = {}
         self.online: dict[Device, bool] = {}
         self.dirty = True
+        self._foreign: dict[Device, Mapping[wire.Place, str]] = {}
         rows = self._floor.execute(
             "select site, device, health, health_received from device where health is not null"
         ).fetchall()
@@ -91,6 +112,9 @@ class Intake:
         Raises duckdb.Error where the database takes nothing at all; nothing was taken then.
         """
         with self._lock:
+            parts = list(_parts(messages))
+            if len(parts) > 1:
+                return set().union(*map(self.take, parts))
             commit = _Commit(datetime.now(UTC))
             for message in messages:
                 self._sort(message, commit)
@@ -107,6 +131,65 @@ class Intake:
             self._remember(commit)
         return commit.due
 
+    def replay(self, row: Quarantined) -> str | None:
+        """Try again to take in what is in quarantine; returns why it is still refused.
+
+        It leaves the quarantine in the transaction in which its events come into the store. What
+        is still wrong with it stays, with its new reason and its old age.
+        """
+        with self._lock:
+            commit = _Commit(datetime.now(UTC), since=row.received)
+            problem = self._sort_again(row, commit)
+            if problem is None and commit.quarantine and not commit.rows:
+                problem = str(commit.quarantine[0][7])
+            if problem is None:
+                try:
+                    with transaction(self._floor):
+                        self._floor.execute("delete from quarantine where id = ?", [row.id])
+                        _write(self._floor, commit)
+                except duckdb.OperationalError:
+                    raise
+                except duckdb.Error as error:
+                    problem = f"the database refuses it: {error}"
+            if problem is not None:
+                query = "update quarantine set reason = ? where id = ?"
+                self._floor.execute(query, [problem, row.id])
+                return problem
+            self._remember(commit)
+        return "; ".join(str(rest[7]) for rest in commit.quarantine) or None
+
+    def _sort_again(self, row: Quarantined, commit: "_Commit") -> str | None:
+        message = Message(row.topic, row.raw)
+        topic = wire.parse_topic(row.topic)
+        if row.first is None or row.count is None:
+            if topic and topic.kind == "layout":
+                known = self._layout(topic.site, topic.device)
+                message = message._replace(payload=known) if known else message
+            elif topic and topic.kind != "events":
+                return f"an old {topic.kind}: the device has sent newer ones since; drop it"
+            self._sort(message, commit)
+            return None
+        key = str(row.site), str(row.device), str(row.epoch)
+        header = wire.Header(wire.VERSION, *key, row.first, row.count)
+        decoded = wire.decode(row.raw)
+        events, bad = decoded.events, decoded.rejected
+        if decoded.header is None or _key(decoded.header) != key:
+            try:
+                events, bad = [(row.first, _event.decode(row.raw))], []
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+                return str(error)
+        last = row.first + row.count - 1
+        events = [(number, event) for number, event in events if row.first <= number <= last]
+        others = tuple(ledger.missing(((row.first, last),), 0, 2**53))
+        self._sort_events(message, header, events, bad, others, commit)
+        return None
+
+    def _layout(self, site: str, device: str) -> bytes | None:
+        row = self._floor.execute(
+            "select layout from device where (site, device) = (?, ?)", [site, device]
+        ).fetchone()
+        return row[0].encode() if row and row[0] else None
+
     def _write(self, commit: "_Commit") -> None:
         with transaction(self._floor):
             _write(self._floor, commit)
@@ -114,6 +197,8 @@ class Intake:
     def _remember(self, commit: "_Commit") -> None:
         # First of all, so that no one who sees a new `through` takes the windows for current.
         self.dirty |= bool(commit.rows or commit.layouts)
+        if commit.layouts:
+            self._foreign = {}
         self._held.update(commit.held)
         for device, health in commit.health.items():
             self._active[device] = set(health.epochs)
@@ -138,7 +223,10 @@ class Intake:
             if topic.kind == "events":
                 self._sort_batch(topic, message, commit)
             elif topic.kind == "health":
-                commit.health[device] = _state(_health, message)
+                health = _state(_health, message)
+                since = self.received.get(device, commit.now)
+                commit.numbered += gaps.named(device, self.health.get(device), health, since)
+                commit.health[device] = health
                 commit.due.add(device)
             elif topic.kind == "layout":
                 commit.layouts[device] = _state(_layout, message)
@@ -166,7 +254,7 @@ class Intake:
             # Nothing is claimed: one device must not be able to spend another's numbers.
             commit.reject(message, f"says it is from {header.site}/{header.device}")
             return
-        key = header.site, header.device, header.epoch
+        key = _key(header)
         held = commit.held.get(key) or self._load(key)
         last = header.first + header.count - 1
         fresh = ledger.missing(held, header.first, last)
@@ -176,16 +264,42 @@ class Intake:
         commit.duplicates += header.count - ledger.size(fresh)
         if not fresh:
             return
-        whole = ledger.size(fresh) == header.count
-        for sequence, event in decoded.events:
-            if whole or any(first <= sequence <= last for first, last in fresh):
-                commit.rows[type(event)].append((*key, sequence, event))
-        for bad in decoded.rejected:
-            end = bad.first + bad.count - 1
-            if whole or any(first <= end and bad.first <= last for first, last in fresh):
-                commit.reject(message, bad.reason, header, bad)
+        commit.claimed.append((header, fresh))
+        self._sort_events(message, header, decoded.events, decoded.rejected, held, commit)
         if decoded.batch and decoded.batch.clock == "unsynced":
             commit.unsynced.add((header.site, header.device))
+
+    def _sort_events(
+        self,
+        message: Message,
+        header: wire.Header,
+        events: Sequence[tuple[int, wire.Event]],
+        rejected: Sequence[wire.Rejected],
+        held: ledger.Intervals,
+        commit: "_Commit",
+    ) -> None:
+        """What is not held yet of a batch to the rows, or to quarantine."""
+        key = _key(header)
+        fresh = ledger.missing(held, header.first, header.first + header.count - 1)
+        whole = ledger.size(fresh) == header.count
+        device = key[:2]
+        if device not in self._foreign:
+            self._foreign[device] = claims.foreign(self._floor, *device)
+        foreign = self._foreign[device]
+        for sequence, event in events:
+            if whole or any(first <= sequence <= last for first, last in fresh):
+                place = claims.place(event) if foreign else None
+                if place and place in foreign:
+                    reason = claims.reason(*place, foreign[place])
+                    bad = wire.Rejected(sequence, 1, reason, wire.encode(event))
+                    commit.reject(message, reason, header, bad)
+                else:
+                    commit.rows[type(event)].append((*key, sequence, event))
+        for bad in rejected:
+            # Only the numbers that are fresh, or a replay would bring others a second time.
+            for first, last in ledger.missing(held, bad.first, bad.first + bad.count - 1):
+                part = replace(bad, first=first, count=last - first + 1)
+                commit.reject(message, bad.reason, header, part)
 
     def held(self, key: EpochKey) -> ledger.Intervals:
         """The intervals held of (site, device, epoch)."""
@@ -225,13 +339,32 @@ class Intake:
 Row = tuple[str, str, str, int, wire.Event]
 
 
+def _parts(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
+    """Cut before events that follow a layout: it says whose lines they name."""
+    begin, layout = 0, False
+    for number, message in enumerate(messages):
+        kind = message.topic.rpartition("/")[2]
+        if kind == "events" and layout:
+            yield messages[begin:number]
+            begin, layout = number, False
+        layout |= kind == "layout"
+    yield messages[begin:]
+
+
+def _key(header: wire.Header) -> EpochKey:
+    return header.site, header.device, header.epoch
+
+
 @dataclass
 class _Commit:
     now: datetime
+    since: datetime | None = None
+    claimed: list[tuple[wire.Header, list[ledger.Interval]]] = field(default_factory=list)
     held: dict[EpochKey, ledger.Intervals] = field(default_factory=dict)
     rows: dict[type[wire.Event], list[Row]] = field(default_factory=lambda: defaultdict(list))
     quarantine: list[tuple[Any, ...]] = field(default_factory=list)
     health: dict[Device, wire.Health] = field(default_factory=dict)
+    numbered: list[gaps.Numbered] = field(default_factory=list)
     layouts: dict[Device, wire.Layout] = field(default_factory=dict)
     online: dict[Device, bool] = field(default_factory=dict)
     unsynced: set[Device] = field(default_factory=set)
@@ -250,20 +383,25 @@ class _Commit:
         place = (header.site, header.device, header.epoch) if header else (None, None, None)
         numbers = (bad.first, bad.count) if bad else (None, None)
         raw = bad.raw if bad else message.payload
-        kept = len(raw), raw[:RAW_BYTES_KEPT]
-        self.quarantine.append((utc(self.now), message.topic, *place, *numbers, reason, *kept))
+        since = self.since or utc(self.now)
+        self.quarantine.append((since, message.topic, *place, *numbers, reason, raw))
 
     def refused(self, message: Message, reason: str) -> "_Commit":
         """The same claims, with the message in quarantine instead of what it brought."""
-        claims = _Commit(
+        refused = _Commit(
             self.now,
             held=self.held,
             due=self.due,
             batches=self.batches,
             duplicates=self.duplicates,
         )
-        claims.reject(message, reason)
-        return claims
+        for header, fresh in self.claimed:
+            for first, last in fresh:
+                whole = wire.Rejected(first, last - first + 1, reason, message.payload)
+                refused.reject(message, reason, header, whole)
+        if not self.claimed:
+            refused.reject(message, reason)
+        return refused
 
 
 def _state(decoder: msgspec.json.Decoder[State], message: Message) -> State:
@@ -289,6 +427,7 @@ def _write(cursor: duckdb.DuckDBPyConnection, commit: _Commit) -> None:
                 for key, held in commit.held.items()
             ],
         )
+    gaps.remember(cursor, commit.numbered, commit.now)
     for device, health in commit.health.items():
         cursor.execute(
             "insert into device (site, device, health, health_received) values (?, ?, ?, ?)"
@@ -308,11 +447,10 @@ def _write(cursor: duckdb.DuckDBPyConnection, commit: _Commit) -> None:
     for device, layout in commit.layouts.items():
         _write_layout(cursor, device, layout, commit)
     if commit.quarantine:
-        cursor.executemany(
-            "insert into quarantine (received, topic, site, device, epoch, first, count, reason,"
-            " size, raw) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            commit.quarantine,
-        )
+        rejects.keep(cursor, commit.now.date(), _QUARANTINE, commit.quarantine)
+
+
+_QUARANTINE = ("received", "topic", "site", "device", "epoch", "first", "count", "reason")
 
 
 def _table(kind: type[wire.Event]) -> str:
@@ -368,8 +506,14 @@ def _write_layout(
                 [site, place.id],
             ).fetchone()
             if owner:
-                reason = f"{table} {place.id} belongs to {owner[0]}; give this one another id"
-                commit.reject(message, reason)
+                reason = claims.reason(table, place.id, owner[0])
+                # It is retained, so it comes again and again.
+                known = cursor.execute(
+                    "select 1 from quarantine where (topic, reason) = (?, ?)",
+                    [message.topic, reason],
+                ).fetchone()
+                if not known:
+                    commit.reject(message, reason)
                 continue
             row = [site, place.id, name, place.floor, place.name, place.role, list(place.cameras)]
             cursor.execute(
