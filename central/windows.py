@@ -14,7 +14,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from central.store import Store, transaction
+from central.store import Store, transaction, utc
 
 SECONDS = 900
 RAW_TABLES = ("crossing", "visit", "path", "occupancy", "queue", "coverage")
@@ -179,6 +179,35 @@ def rebuild_orders(store: Store, first: int = 0) -> None:
             f' from ({_sql("orders")}) where "window" >= ?',
             [first],
         )
+
+
+def expire_orders(store: Store, before: datetime) -> int:
+    """Let go of the orders received before a moment; what they counted stays. Returns how many."""
+    gone = f"received < timestamp '{utc(before)}'"
+    with store.write() as cursor:
+        row = cursor.execute(f"select count(*) from orders where {gone}").fetchone()
+        if row is None or not row[0]:
+            return 0
+        # Counted apart, since the other partial is made anew from those that stay.
+        for part, rows in (("orders:expired", gone), ("orders", f"not ({gone})")):
+            cursor.execute("delete from partial where part = 'orders' and ? = part", [part])
+            cursor.execute(
+                f"insert into partial (part, {_COLUMNS})"
+                f" with orders as (select * from main.orders where {rows})"
+                f" select ?, {_COLUMNS} from ({_sql('orders')})",
+                [part],
+            )
+        cursor.execute(f"delete from orders where {gone}")
+    return int(row[0])
+
+
+def expire_online(store: Store, first: int) -> int:
+    """Let go of the online events before a window. Returns how many."""
+    with store.write() as cursor:
+        row = cursor.execute(
+            'delete from online where epoch("time") < ?', [first * SECONDS]
+        ).fetchone()
+    return int(row[0]) if row else 0
 
 
 def add_imported(store: Store, name: str, rows: pa.Table) -> int:
