@@ -66,7 +66,7 @@ def _import_windows(scope: Scope, arguments: Arguments) -> str:
 
 def _quarantine_list(scope: Scope, arguments: Arguments) -> str:
     counts = quarantine.counts(scope.store)
-    lines = [f"{number:>9,}  {reason}" for reason, number in counts.items()]
+    lines = [f"{number:>9,}  {_printable(reason)}" for reason, number in counts.items()]
     more = len(lines) - quarantine.SHOWN_REASONS
     lines[quarantine.SHOWN_REASONS :] = [f"{'':9}  and {more:,} other reasons"] if more > 0 else []
     lost = quarantine.overflow(scope.store)
@@ -76,7 +76,13 @@ def _quarantine_list(scope: Scope, arguments: Arguments) -> str:
         return "the quarantine is empty"
     found = quarantine.entries(scope.store, reason=arguments["reason"], limit=arguments["limit"])
     rows = [
-        (each.name, f"{each.received:%Y-%m-%d %H:%M:%S}", each.origin, each.size, each.reason)
+        (
+            each.name,
+            f"{each.received:%Y-%m-%d %H:%M:%S}",
+            each.origin,
+            each.size,
+            _printable(each.reason),
+        )
         for each in found
     ]
     columns = ("name", "received (UTC)", "from", "bytes", "reason")
@@ -89,10 +95,17 @@ def _quarantine_show(scope: Scope, arguments: Arguments) -> str:
     return "\n".join(
         [
             f"{entry.name}, received {entry.received:%Y-%m-%d %H:%M:%S} UTC from {entry.origin}",
-            f"reason: {entry.reason}",
+            f"reason: {_printable(entry.reason)}",
             f"{entry.size:,} bytes{cut}:",
-            entry.raw.decode(errors="backslashreplace"),
+            _printable(entry.raw.decode(errors="backslashreplace")),
         ]
+    )
+
+
+def _printable(text: str) -> str:
+    """What a stranger wrote, without what would move a terminal's cursor."""
+    return "".join(
+        each if each.isprintable() or each in "\n\t" else ascii(each)[1:-1] for each in text
     )
 
 
@@ -107,7 +120,9 @@ def _chosen(scope: Scope, arguments: Arguments) -> list[str]:
 def _quarantine_replay(scope: Scope, arguments: Arguments) -> str:
     done = quarantine.replay(scope.store, scope.intake, _chosen(scope, arguments))
     lines = [f"{done.taken:,} taken in, {len(done.refused):,} still refused"]
-    return "\n".join(lines + [f"{name}: {reason}" for name, reason in done.refused.items()])
+    return "\n".join(
+        lines + [f"{name}: {_printable(reason)}" for name, reason in done.refused.items()]
+    )
 
 
 def _quarantine_drop(scope: Scope, arguments: Arguments) -> str:
@@ -120,7 +135,7 @@ def _gaps(scope: Scope, arguments: Arguments) -> str:
     found = gaps.report(scope.store, arguments["site"], start, now)
     shown = [gap for gap in found if gap.missing or arguments["all"]]
     if arguments["json"]:
-        return json.dumps([asdict(gap) for gap in shown], default=str)
+        return json.dumps([asdict(gap) for gap in shown], default=datetime.isoformat)
     missing, expected = sum(gap.missing for gap in found), sum(gap.expected for gap in found)
     last = f"{missing:,} of {expected:,} events are missing"
     columns = ("site", "device", "hour (UTC)", "numbered since", "expected", "received", "missing")

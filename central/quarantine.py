@@ -14,11 +14,12 @@ from typing import Any
 import duckdb
 
 from central.config import CentralError
-from central.intake.events import Intake, Quarantined
+from central.intake.events import Intake
 from central.store import Store
 
 FLOOR, ONLINE = "floor", "online"
 SHOWN_REASONS = 20
+PER_COMMIT = 500
 _WHERE = {FLOOR: "topic", ONLINE: "concat_ws(' ', site, channel, place)"}
 
 
@@ -135,37 +136,25 @@ def replay(
 
     What is still wrong stays, with its new reason and its old age. `take` is for online events.
     """
-    taken, refused = 0, dict[str, str]()
-    for entry in reversed(entries(store, names)):
-        table, number = _parse(entry.name)
-        if entry.cut:
-            problem: str | None = (
-                f"cut off: {len(entry.raw):,} of {entry.size:,} bytes were kept; drop it"
-            )
-        elif table == FLOOR:
-            problem = _replay_floor(store, intake, number)
-        elif take is None:
-            problem = "this release takes no online event in again"
-        else:
-            problem = _replay_online(store, number, take)
-        if problem is None:
-            taken += 1
-        else:
-            refused[entry.name] = problem
-    return Replayed(taken, refused)
-
-
-def _replay_floor(store: Store, intake: Intake, number: int) -> str | None:
-    row = (
-        store.floor()
-        .execute(
-            "select id, received, topic, site, device, epoch, first, count, raw from quarantine"
-            " where id = ?",
-            [number],
+    found = entries(store, names)
+    refused = {
+        entry.name: f"cut off: {len(entry.raw):,} of {entry.size:,} bytes were kept; drop it"
+        for entry in found
+        if entry.cut
+    }
+    whole = [_parse(entry.name) for entry in reversed(found) if not entry.cut]
+    floor = [number for table, number in whole if table == FLOOR]
+    for begin in range(0, len(floor), PER_COMMIT):
+        problems = intake.replay(floor[begin : begin + PER_COMMIT])
+        refused |= {f"{FLOOR}-{number}": reason for number, reason in problems.items()}
+    for number in (number for table, number in whole if table == ONLINE):
+        problem = (
+            _replay_online(store, number, take)
+            if take
+            else "this release takes no online event in again"
         )
-        .fetchone()
-    )
-    return intake.replay(Quarantined(*row)) if row else None
+        refused |= {f"{ONLINE}-{number}": problem} if problem else {}
+    return Replayed(len(found) - len(refused), refused)
 
 
 class _StillRefusedError(Exception):

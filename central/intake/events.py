@@ -131,32 +131,63 @@ class Intake:
             self._remember(commit)
         return commit.due
 
-    def replay(self, row: Quarantined) -> str | None:
-        """Try again to take in what is in quarantine; returns why it is still refused.
+    def replay(self, numbers: Sequence[int]) -> dict[int, str]:
+        """Try again to take in rows of the quarantine; returns why which is still refused, by id.
 
-        It leaves the quarantine in the transaction in which its events come into the store. What
-        is still wrong with it stays, with its new reason and its old age.
+        A row leaves the quarantine in the transaction in which its events come into the store.
+        What is still wrong with it stays, with its new reason and its old age.
         """
         with self._lock:
-            commit = _Commit(datetime.now(UTC), since=row.received)
+            found = self._floor.execute(
+                "select id, received, topic, site, device, epoch, first, count, raw"
+                " from quarantine where list_contains(?, id) order by id",
+                [numbers],
+            ).fetchall()
+            rows = [Quarantined(*row) for row in found]
+            # What is not claimed yet may be there twice: the second must know of the first. And
+            # a layout may say that the events are in order.
+            problems: dict[int, str] = {}
+            claimed = [row for row in rows if row.first is not None]
+            for group in (*([row] for row in rows if row.first is None), claimed):
+                problems |= self._replay(group)
+        return problems
+
+    def _replay(self, rows: Sequence[Quarantined]) -> dict[int, str]:
+        commit = _Commit(datetime.now(UTC))
+        refused: dict[int, str] = {}
+        left: dict[int, str] = {}
+        for row in rows:
+            commit.since = row.received
+            before, taken = len(commit.quarantine), commit.taken()
             problem = self._sort_again(row, commit)
-            if problem is None and commit.quarantine and not commit.rows:
-                problem = str(commit.quarantine[0][7])
-            if problem is None:
-                try:
-                    with transaction(self._floor):
-                        self._floor.execute("delete from quarantine where id = ?", [row.id])
-                        _write(self._floor, commit)
-                except duckdb.OperationalError:
-                    raise
-                except duckdb.Error as error:
-                    problem = f"the database refuses it: {error}"
-            if problem is not None:
-                query = "update quarantine set reason = ? where id = ?"
-                self._floor.execute(query, [problem, row.id])
-                return problem
-            self._remember(commit)
-        return "; ".join(str(rest[7]) for rest in commit.quarantine) or None
+            reasons = _reasons(commit.quarantine[before:])
+            if problem or (reasons and commit.taken() == taken):
+                refused[row.id] = problem or reasons
+                del commit.quarantine[before:]
+            elif reasons:
+                left[row.id] = reasons
+        gone = [row.id for row in rows if row.id not in refused]
+        if gone:
+            try:
+                with transaction(self._floor):
+                    self._floor.execute("delete from quarantine where list_contains(?, id)", [gone])
+                    _write(self._floor, commit)
+            except duckdb.OperationalError:
+                raise
+            except duckdb.Error as error:
+                if len(rows) > 1:
+                    return {key: why for row in rows for key, why in self._replay([row]).items()}
+                refused[gone[0]] = f"the database refuses it: {error}"
+            else:
+                if commit.layouts:
+                    left |= dict.fromkeys(gone, _reasons(commit.quarantine))
+                self._remember(commit)
+        if refused:
+            self._floor.executemany(
+                "update quarantine set reason = ? where id = ?",
+                [(reason, number) for number, reason in refused.items()],
+            )
+        return refused | {number: reason for number, reason in left.items() if reason}
 
     def _sort_again(self, row: Quarantined, commit: "_Commit") -> str | None:
         message = Message(row.topic, row.raw)
@@ -386,6 +417,10 @@ class _Commit:
         since = self.since or utc(self.now)
         self.quarantine.append((since, message.topic, *place, *numbers, reason, raw))
 
+    def taken(self) -> int:
+        """How many events and layouts."""
+        return sum(map(len, self.rows.values())) + len(self.layouts)
+
     def refused(self, message: Message, reason: str) -> "_Commit":
         """The same claims, with the message in quarantine instead of what it brought."""
         refused = _Commit(
@@ -448,6 +483,10 @@ def _write(cursor: duckdb.DuckDBPyConnection, commit: _Commit) -> None:
         _write_layout(cursor, device, layout, commit)
     if commit.quarantine:
         rejects.keep(cursor, commit.now.date(), _QUARANTINE, commit.quarantine)
+
+
+def _reasons(quarantine: Sequence[tuple[Any, ...]]) -> str:
+    return "; ".join(str(row[7]) for row in quarantine)
 
 
 _QUARANTINE = ("received", "topic", "site", "device", "epoch", "first", "count", "reason")

@@ -114,6 +114,39 @@ def test_what_others_brought_meanwhile_is_not_brought_again(
     assert device.numbers(store) == list(range(8))
 
 
+def test_a_message_that_came_twice_is_taken_in_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was claimed by either, and many others come in with them."""
+    intake = Intake(store)
+    sent = batch(0, [event(0), event(1)], epoch="?" * 16)
+    intake.take([sent, sent])
+    intake.take([batch(number, [unreadable(number)]) for number in range(5)])
+    mend(monkeypatch)
+    monkeypatch.setattr(quarantine, "PER_COMMIT", 3)
+    done = quarantine.replay(store, intake, names(store))
+    assert (done.taken, done.refused) == (7, {})
+    found = device.rows(store, "select epoch, seq from crossing order by all")
+    assert found == [("0" * 16, 0), ("0" * 16, 1), *((EPOCH, number) for number in range(5))]
+    assert intake.tally.duplicates == 2
+
+
+def test_one_row_that_the_database_refuses_holds_up_no_other(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intake = Intake(store)
+    coverage = wire.Coverage("door", MONDAY, MONDAY, 1, 1, "ok")
+    intake.take([batch(0, [event(0), coverage], v=7)])
+    intake.take([batch(2, [event(2)], v=7)])
+    device.rows(store, "alter table coverage rename to elsewhere")
+    mend(monkeypatch)
+    done = quarantine.replay(store, intake, names(store))
+    assert done.taken == 1
+    assert all(why.startswith("the database refuses it: ") for why in done.refused.values())
+    assert device.numbers(store) == [2]
+    assert device.rows(store, "select first, count from quarantine") == [(0, 2)]
+
+
 def test_what_was_not_claimed_is_claimed_by_its_replay(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
