@@ -3,11 +3,12 @@
 import argparse
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from central import __version__, local
+from central import __version__, backup, compaction, local
 from central.config import CentralError, Config, load
+from central.store import REPLACED
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -55,7 +56,69 @@ def _parser() -> argparse.ArgumentParser:
     )
     windows.add_argument("file", type=Path, help="columns site, measure, subject, start, value")
     windows.set_defaults(run=_import_windows)
+    _quarantine_parsers(commands)
+    _file_parsers(commands)
     return parser
+
+
+def _quarantine_parsers(parent: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    commands = parent.add_parser(
+        "quarantine", help="what could not be taken in, and why"
+    ).add_subparsers(required=True, metavar="COMMAND")
+    listing = _command(
+        commands, "list", "count reasons, list the newest", "quarantine list --config central.yaml"
+    )
+    listing.add_argument("--reason", default="", help="only those whose reason contains this")
+    listing.add_argument("--limit", type=int, default=20, help="how many to list (20)")
+    listing.set_defaults(run=_local("quarantine-list", "reason", "limit"))
+    show = _command(commands, "show", "show one with its bytes", "quarantine show floor-12")
+    show.add_argument("name")
+    show.set_defaults(run=_local("quarantine-show", "name"))
+    for name, words in (
+        ("replay", "try again to take in, each exactly once"),
+        ("drop", "delete for good"),
+    ):
+        command = _command(commands, name, words, f"quarantine {name} floor-12 online-7")
+        command.add_argument("names", nargs="*", help="as `list` shows them")
+        command.add_argument("--all", action="store_true", help="all there are")
+        command.add_argument("--reason", default="", help="all whose reason contains this")
+        command.set_defaults(run=_choose(f"quarantine-{name}"))
+
+
+def _file_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    gaps = _command(commands, "gaps", "say which events are missing", "gaps --hours 48")
+    gaps.add_argument("--site", help="one site alone")
+    gaps.add_argument("--hours", type=float, default=24.0, help="how far back (24)")
+    gaps.add_argument("--all", action="store_true", help="hours without a gap, too")
+    gaps.add_argument("--json", action="store_true", help="for programs")
+    gaps.set_defaults(run=_local("gaps", "site", "hours", "all", "json"))
+    saving = _command(
+        commands, "backup", "copy both files, while `serve` runs or not", "backup /backups/monday"
+    )
+    saving.add_argument("folder", type=Path, help="a new folder")
+    saving.set_defaults(run=_backup)
+    restore = _command(
+        commands, "restore", "put a backup in the place of both files", "restore /backups/monday"
+    )
+    restore.add_argument("folder", type=Path, help="what `backup` wrote")
+    restore.set_defaults(run=_restore)
+    retention = _command(
+        commands, "retention", "delete what is too old now, not tonight", "retention"
+    )
+    retention.set_defaults(run=_local("retention"))
+    compact = _command(commands, "compact", "shrink both files; `serve` must not run", "compact")
+    compact.set_defaults(run=_compact)
+    sql = _command(
+        commands,
+        "sql",
+        "ask central.duckdb, read-only",
+        "sql \"select site, sum(value) from partial where measure = 'footfall' group by site\"",
+    )
+    sql.add_argument("query")
+    form = sql.add_mutually_exclusive_group()
+    form.add_argument("--csv", dest="form", action="store_const", const="csv")
+    form.add_argument("--json", dest="form", action="store_const", const="json")
+    sql.set_defaults(run=_local("sql", "query", "form"), form="table")
 
 
 def _command(
@@ -78,6 +141,39 @@ def _serve(config: Config, options: argparse.Namespace) -> None:
     from central.service import serve
 
     serve(config)
+
+
+def _local(command: str, *names: str) -> Callable[[Config, argparse.Namespace], None]:
+    """Run a local command with these of the options."""
+    return lambda config, options: print(
+        local.run(config, command, {name: getattr(options, name) for name in names})
+    )
+
+
+def _choose(command: str) -> Callable[[Config, argparse.Namespace], None]:
+    def run(config: Config, options: argparse.Namespace) -> None:
+        if sum([bool(options.names), options.all, bool(options.reason)]) != 1:
+            raise CentralError("name some of them, or give --reason, or --all")
+        print(local.run(config, command, {"names": options.names, "reason": options.reason}))
+
+    return run
+
+
+def _backup(config: Config, options: argparse.Namespace) -> None:
+    words = local.run(config, "backup", {"folder": str(options.folder.absolute())})
+    print(f"{options.folder}: {words}")
+
+
+def _restore(config: Config, options: argparse.Namespace) -> None:
+    done = backup.restore(options.folder, config.data)
+    print(f"{config.data}: generation {done.generation} is restored; start `serve`")
+    if done.replaced:
+        print(f"what it took the place of is in {config.data / REPLACED} for now")
+
+
+def _compact(config: Config, options: argparse.Namespace) -> None:
+    for each in compaction.compact(config.data):
+        print(f"{each.file}: {each.after:,} bytes, {each.before:,} before")
 
 
 def _import_orders(config: Config, options: argparse.Namespace) -> None:

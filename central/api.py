@@ -1,4 +1,7 @@
-"""The HTTP API: series, incidents, health; OpenAPI at /docs. Reads only `central.duckdb`."""
+"""The HTTP API: series, incidents, gaps, health; OpenAPI at /docs.
+
+Reads only `central.duckdb`, and of `floor.duckdb` which numbers are held: never an event.
+"""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -6,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import FastAPI, HTTPException, Query
 from pydantic import AwareDatetime
 
-from central import __version__, audits, console, series
+from central import __version__, audits, console, gaps, series
 from central.incidents import listed
 from central.intake.http import router
 from central.metrics import AREAS, CATALOGUE
@@ -82,9 +85,24 @@ def create(service: Service) -> FastAPI:
         """How far each line's and zone's hours can be believed, the last 24 hours unless told."""
         return audits.listed(service.store, site, *span(site, start, stop))
 
+    @app.get("/v1/gaps", tags=["health"])
+    def read_gaps(
+        site: Annotated[str | None, Query(pattern="^[a-z0-9-]{1,40}$")] = None,
+        start: AwareDatetime | None = None,
+        stop: AwareDatetime | None = None,
+    ) -> list[gaps.Gap]:
+        """Events expected, received and missing by device and hour, the last 24 hours unless told.
+
+        An event belongs to the hour in which its device's health first named its number.
+        """
+        return gaps.report(service.store, site, *times(start, stop))
+
     def span(site: str, start: datetime | None, stop: datetime | None) -> tuple[datetime, datetime]:
         if site not in service.sites():
             raise HTTPException(404, f"no site {site}; add it under `sites`")
+        return times(start, stop)
+
+    def times(start: datetime | None, stop: datetime | None) -> tuple[datetime, datetime]:
         stop = stop or datetime.now(UTC)
         start = start or stop - timedelta(days=1)
         if not timedelta(0) < stop - start <= MAX_SPAN:

@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 
 from central import windows
 from central.config import Config
-from central.intake.events import Device, Intake
+from central.intake.commit import Device
+from central.intake.events import Intake
 
 
 class Closing:

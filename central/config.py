@@ -203,6 +203,23 @@ class Webhook(_Model):
     url: Annotated[str, AfterValidator(_address)]
 
 
+Days = Annotated[float, Field(ge=1, le=36_500)]
+
+
+class Retention(_Model):
+    """For how many days each kind of row is kept; `raw_hours` says it of raw floor events."""
+
+    quarantine_days: Days = 30.0
+    gaps_days: Days = 35.0
+    online_days: Days = 400.0
+    orders_days: Days = 3_650.0
+    audits_days: Days = 400.0
+    expectations_days: Days = 400.0
+    notices_days: Days = 90.0
+    incidents_days: Days = 1_100.0
+    windows_days: Days = 7_300.0
+
+
 class Config(_Model):
     """All of central's settings."""
 
@@ -215,6 +232,7 @@ class Config(_Model):
     grace_seconds: Annotated[float, Field(gt=0)] = 300.0
     settle_seconds: Annotated[float, Field(ge=0)] = 60.0
     raw_hours: Annotated[float, Field(ge=24)] = 24.0
+    retention: Retention = Retention()
     false_alarms: Annotated[float, Field(gt=0, le=10)] = 0.1
 
     def site(self, identity: str) -> Site:
@@ -308,6 +326,7 @@ def _keys(place: tuple[object, ...]) -> list[str]:
         "zones": Zone,
         "write_keys": WriteKey,
         "webhooks": Webhook,
+        "retention": Retention,
     }
     for part in place[:-1]:
         model = sections.get(part, model)

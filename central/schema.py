@@ -5,6 +5,8 @@ A migration that has been released is never edited; what changes is a further on
 
 _RAW = "receipt_day date, site varchar, device varchar, epoch varchar, seq bigint"
 
+# `overflow` counts what found no room in the quarantine; `numbered` says which numbers a device's
+# health first named in which hour.
 FLOOR = (
     f"""
 create table ledger (
@@ -49,6 +51,10 @@ create table quarantine (
 insert into quarantine by name
     select *, octet_length(raw) as size from quarantine_1 order by received, rowid;
 drop table quarantine_1;
+create table overflow (day date primary key, count bigint, bytes bigint);
+create table numbered (
+    site varchar, device varchar, epoch varchar, hour timestamp, since timestamp,
+    first bigint, following bigint, primary key (site, device, epoch, hour));
 """,
 )
 
@@ -102,5 +108,6 @@ create table quarantine (
     id bigint primary key default nextval('quarantine_id'),
     received timestamp, site varchar, channel varchar, place varchar, reason varchar,
     size bigint, raw blob);
+create table overflow (day date primary key, count bigint, bytes bigint);
 """,
 )

@@ -10,15 +10,16 @@ from datetime import UTC, datetime, timedelta
 
 import uvicorn
 
-from central import audits, windows
+from central import audits, compaction, retention, windows
 from central.closing import Closing
 from central.config import CentralError, Config
 from central.detect import kernels
 from central.incidents import Incidents
-from central.intake.events import Device, Intake
+from central.intake.commit import Device
+from central.intake.events import Intake
 from central.intake.http import OnlineIntake
 from central.intake.mqtt import Subscriber
-from central.local import LocalServer
+from central.local import LocalServer, Scope
 from central.notify import Notifier
 from central.store import Store
 from central.watch import Watch
@@ -30,6 +31,7 @@ TICK_SECONDS = 2.0
 REBUILD_SHARE = 0.1
 """Of the time, that counting windows may take: it counts all raw events, however many there are."""
 EXPIRE_AFTER = timedelta(hours=1)
+RETAIN_EVERY = timedelta(days=1)
 
 
 class PortError(CentralError):
@@ -52,10 +54,11 @@ class Service:
         self.tick_seconds = 0.0
         self._rebuilt = self.began
         self._rebuild_seconds = (0.0, 0.0)
+        self._retained: datetime | None = None
         self._audits: dict[Device, tuple[wire.Audit, ...]] = {}
         self._closing = Closing(config, self.intake, self.began)
         self._watch = Watch(store, config)
-        self._local = LocalServer(store, config)
+        self._local = LocalServer(Scope(store, config, self.intake))
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tick", daemon=True)
 
@@ -105,6 +108,7 @@ class Service:
         now = datetime.now(UTC)
         bounds = self._closing.bounds(self.sites(), now)
         self._rebuild(now)
+        self._retain(now)
         for ticks in self._watch.advance(bounds):
             for tick in ticks:
                 for incident in self.incidents.judge(tick):
@@ -140,6 +144,12 @@ class Service:
                 self.online.change(changed)
                 raise
 
+    def _retain(self, now: datetime) -> None:
+        if self._retained is None or now - self._retained >= RETAIN_EVERY:
+            self._retained = now
+            for table, rows in retention.apply(self.store, self.config, now).items():
+                log.info("too old: %d of %s", rows, table)
+
 
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket. Raises PortError."""
@@ -160,6 +170,8 @@ def serve(config: Config) -> None:
     from central.api import create
 
     listener = listen(config.http.host, config.http.port)
+    for each in compaction.compact(config.data, only_if_worth=True):
+        log.info("%s: %d bytes, before %d", each.file, each.after, each.before)
     service = Service(Store(config.data), config)
     app = create(service)
     log.info("preparing the detectors; the first start compiles them, which takes a while")

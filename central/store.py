@@ -18,6 +18,9 @@ import duckdb
 from central import schema
 from central.config import CentralError
 
+FILES = ("floor", "central")
+REPLACED = "replaced"
+"""The folder in which a restore leaves the files that it took the place of."""
 _META = "create table if not exists meta (pair varchar, generation bigint, schema_version bigint)"
 
 
@@ -50,6 +53,7 @@ class Store:
         except StoreError:
             self._floor.close()
             raise
+        self.folder = folder
         self.writing = threading.Lock()
         self.imports = 0
         self._pair(folder)
@@ -67,6 +71,14 @@ class Store:
         """One transaction on `central.duckdb`."""
         with self.writing, transaction(self.central()) as cursor:
             yield cursor
+
+    def rename(self) -> int:
+        """Give the set a name of its own, apart from that of its backup; returns its generation."""
+        name = uuid.uuid4().hex
+        for database in (self._floor, self._central):
+            database.execute("update meta set pair = ?", [name])
+        row = self._central.execute("select generation from meta").fetchone()
+        return int(row[0]) if row else 0
 
     def close(self) -> None:
         """Write everything to the files and let go of them."""
@@ -89,9 +101,10 @@ class Store:
             )
 
 
-def _open(path: Path, migrations: Sequence[str]) -> duckdb.DuckDBPyConnection:
+def connect(path: Path) -> duckdb.DuckDBPyConnection:
+    """Open a file for this process alone. Raises StoreError."""
     try:
-        database = duckdb.connect(str(path))
+        return duckdb.connect(str(path))
     except duckdb.IOException as error:
         if "Could not set lock" in str(error):
             words = "in use by another process; stop it first (`serve`, as a rule)"
@@ -99,6 +112,19 @@ def _open(path: Path, migrations: Sequence[str]) -> duckdb.DuckDBPyConnection:
         raise StoreError(f"{path}: {error}; mend its rights, or restore a backup") from error
     except duckdb.Error as error:
         raise StoreError(f"{path}: not a usable database: {error}; restore a backup") from error
+
+
+def quoted(path: Path) -> str:
+    """A path as a string of SQL.
+
+    >>> quoted(Path("ann's data"))
+    "'ann''s data'"
+    """
+    return "'{}'".format(str(path).replace("'", "''"))
+
+
+def _open(path: Path, migrations: Sequence[str]) -> duckdb.DuckDBPyConnection:
+    database = connect(path)
     database.execute("set global timezone = 'UTC'")  # of every cursor, too
     try:
         _migrate(database, path, migrations)

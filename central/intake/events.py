@@ -4,23 +4,22 @@ Nothing here knows of a network: `mqtt` brings the messages and takes the acknow
 """
 
 import threading
-from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import duckdb
 import msgspec
 
-from central import ledger
-from central.intake import columns
+from central import gaps, ledger
+from central.intake import claims, columns
 from central.intake.columns import EpochKey
-from central.store import Store, transaction, utc
+from central.intake.commit import Commit, Device, Message, write
+from central.store import Store, transaction
 from edge import wire
 
-Device = tuple[str, str]
-RAW_BYTES_KEPT = 4_096
 STATE_BYTES = 1024 * 1024
 """What a layout, health, status or gauge may have; the contract bounds batches alone."""
 GAUGES_PER_DEVICE = 1_000
@@ -30,15 +29,8 @@ _health = msgspec.json.Decoder(wire.Health)
 _layout = msgspec.json.Decoder(wire.Layout)
 _status = msgspec.json.Decoder(wire.Status)
 _gauge = msgspec.json.Decoder(wire.Gauge)
+_event: msgspec.json.Decoder[wire.Event] = msgspec.json.Decoder(wire.Event)
 State = TypeVar("State", wire.Health, wire.Layout, wire.Status, wire.Gauge)
-
-
-class Message(NamedTuple):
-    """A payload and where it came in; `decoded` is the batch in it, where that is read already."""
-
-    topic: str
-    payload: bytes
-    decoded: wire.Decoded | None = None
 
 
 def read(topic: str, payload: bytes) -> Message:
@@ -46,6 +38,25 @@ def read(topic: str, payload: bytes) -> Message:
     parts = wire.parse_topic(topic)
     batch = parts is not None and parts.kind == "events"
     return Message(topic, payload, wire.decode(payload) if batch else None)
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """A row of the quarantine, with all of its bytes.
+
+    With `first` it holds the numbers `first` to `first + count - 1` of an epoch, and is a batch or
+    one event; else nothing was claimed, and it is a message as it came.
+    """
+
+    id: int
+    received: datetime
+    topic: str
+    site: str | None
+    device: str | None
+    epoch: str | None
+    first: int | None
+    count: int | None
+    raw: bytes
 
 
 @dataclass
@@ -81,6 +92,7 @@ class Intake:
         self.gauges: dict[tuple[str, str, str], wire.Gauge] = {}
         self.online: dict[Device, bool] = {}
         self.dirty = True
+        self._foreign: dict[Device, Mapping[wire.Place, str]] = {}
         rows = self._floor.execute(
             "select site, device, health, health_received from device where health is not null"
         ).fetchall()
@@ -99,7 +111,10 @@ class Intake:
         Raises duckdb.Error where the database takes nothing at all; nothing was taken then.
         """
         with self._lock:
-            commit = _Commit(datetime.now(UTC))
+            parts = list(_parts(messages))
+            if len(parts) > 1:
+                return set().union(*map(self.take, parts))
+            commit = Commit(datetime.now(UTC))
             for message in messages:
                 self._sort(message, commit)
             try:
@@ -115,13 +130,105 @@ class Intake:
             self._remember(commit)
         return commit.due
 
-    def _write(self, commit: "_Commit") -> None:
-        with transaction(self._floor):
-            _write(self._floor, commit)
+    def replay(self, numbers: Sequence[int]) -> dict[int, str]:
+        """Try again to take in rows of the quarantine; returns why which is still refused, by id.
 
-    def _remember(self, commit: "_Commit") -> None:
+        A row leaves the quarantine in the transaction in which its events come into the store.
+        What is still wrong with it stays, with its new reason and its old age.
+        """
+        with self._lock:
+            found = self._floor.execute(
+                "select id, received, topic, site, device, epoch, first, count, raw"
+                " from quarantine where list_contains(?, id) order by id",
+                [numbers],
+            ).fetchall()
+            rows = [Quarantined(*row) for row in found]
+            # What is not claimed yet may be there twice: the second must know of the first. And
+            # a layout may say that the events are in order.
+            problems: dict[int, str] = {}
+            claimed = [row for row in rows if row.first is not None]
+            for group in (*([row] for row in rows if row.first is None), claimed):
+                problems |= self._replay(group)
+        return problems
+
+    def _replay(self, rows: Sequence[Quarantined]) -> dict[int, str]:
+        commit = Commit(datetime.now(UTC))
+        refused: dict[int, str] = {}
+        left: dict[int, str] = {}
+        for row in rows:
+            commit.since = row.received
+            before, taken = len(commit.quarantine), commit.taken()
+            problem = self._sort_again(row, commit)
+            reasons = _reasons(commit.quarantine[before:])
+            if problem or (reasons and commit.taken() == taken):
+                refused[row.id] = problem or reasons
+                del commit.quarantine[before:]
+            elif reasons:
+                left[row.id] = reasons
+        gone = [row.id for row in rows if row.id not in refused]
+        if gone:
+            try:
+                with transaction(self._floor):
+                    self._floor.execute("delete from quarantine where list_contains(?, id)", [gone])
+                    write(self._floor, commit)
+            except duckdb.OperationalError:
+                raise
+            except Exception as error:
+                if len(rows) > 1:
+                    return {key: why for row in rows for key, why in self._replay([row]).items()}
+                refused[gone[0]] = f"the database refuses it: {error}"
+            else:
+                if commit.layouts:
+                    left |= dict.fromkeys(gone, _reasons(commit.quarantine))
+                self._remember(commit)
+        if refused:
+            self._floor.executemany(
+                "update quarantine set reason = ? where id = ?",
+                [(reason, number) for number, reason in refused.items()],
+            )
+        return refused | {number: reason for number, reason in left.items() if reason}
+
+    def _sort_again(self, row: Quarantined, commit: Commit) -> str | None:
+        message = Message(row.topic, row.raw)
+        topic = wire.parse_topic(row.topic)
+        if row.first is None or row.count is None:
+            if topic and topic.kind == "layout":
+                known = self._layout(topic.site, topic.device)
+                message = message._replace(payload=known) if known else message
+            elif topic and topic.kind != "events":
+                return f"an old {topic.kind}: the device has sent newer ones since; drop it"
+            self._sort(message, commit)
+            return None
+        key = str(row.site), str(row.device), str(row.epoch)
+        header = wire.Header(wire.VERSION, *key, row.first, row.count)
+        decoded = wire.decode(row.raw)
+        events, bad = decoded.events, decoded.rejected
+        if decoded.header is None or _key(decoded.header) != key:
+            try:
+                events, bad = [(row.first, _event.decode(row.raw))], []
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+                return str(error)
+        last = row.first + row.count - 1
+        events = [(number, event) for number, event in events if row.first <= number <= last]
+        others = tuple(ledger.missing(((row.first, last),), 0, 2**53))
+        self._sort_events(message, header, events, bad, others, commit)
+        return None
+
+    def _layout(self, site: str, device: str) -> bytes | None:
+        row = self._floor.execute(
+            "select layout from device where (site, device) = (?, ?)", [site, device]
+        ).fetchone()
+        return row[0].encode() if row and row[0] else None
+
+    def _write(self, commit: Commit) -> None:
+        with transaction(self._floor):
+            write(self._floor, commit)
+
+    def _remember(self, commit: Commit) -> None:
         # First of all, so that no one who sees a new `through` takes the windows for current.
         self.dirty |= bool(commit.rows or commit.layouts)
+        if commit.layouts:
+            self._foreign = {}
         self._held.update(commit.held)
         for device, health in commit.health.items():
             self._active[device] = frozenset(health.epochs)
@@ -139,7 +246,7 @@ class Intake:
         for row in commit.quarantine:
             self.tally.quarantine(row[7])
 
-    def _sort(self, message: Message, commit: "_Commit") -> None:
+    def _sort(self, message: Message, commit: Commit) -> None:
         topic = wire.parse_topic(message.topic)
         if topic is None or topic.device == wire.CENTRAL:
             return
@@ -148,7 +255,10 @@ class Intake:
             if topic.kind == "events":
                 self._sort_batch(topic, message, commit)
             elif topic.kind == "health":
-                commit.health[device] = _state(_health, message)
+                health = _state(_health, message)
+                since = self.received.get(device, commit.now)
+                commit.numbered += gaps.named(device, self.health.get(device), health, since)
+                commit.health[device] = health
                 commit.due.add(device)
             elif topic.kind == "layout":
                 commit.layouts[device] = _state(_layout, message)
@@ -159,14 +269,14 @@ class Intake:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             commit.reject(message, str(error))
 
-    def _sort_gauge(self, zone: tuple[str, str, str], gauge: wire.Gauge, commit: "_Commit") -> None:
+    def _sort_gauge(self, zone: tuple[str, str, str], gauge: wire.Gauge, commit: Commit) -> None:
         if zone not in self.gauges and zone not in commit.gauges:
             known = self.gauges.keys() | commit.gauges.keys()
             if sum(each[:2] == zone[:2] for each in known) >= GAUGES_PER_DEVICE:
                 raise msgspec.ValidationError(f"more than {GAUGES_PER_DEVICE} zones with a gauge")
         commit.gauges[zone] = gauge
 
-    def _sort_batch(self, topic: wire.Topic, message: Message, commit: "_Commit") -> None:
+    def _sort_batch(self, topic: wire.Topic, message: Message, commit: Commit) -> None:
         decoded = message.decoded or wire.decode(message.payload)
         header = decoded.header
         if header is None:
@@ -176,7 +286,7 @@ class Intake:
             # Nothing is claimed: one device must not be able to spend another's numbers.
             commit.reject(message, f"says it is from {header.site}/{header.device}")
             return
-        key = header.site, header.device, header.epoch
+        key = _key(header)
         held = commit.held.get(key) or self.held(key)
         last = header.first + header.count - 1
         fresh = ledger.missing(held, header.first, last)
@@ -186,19 +296,45 @@ class Intake:
         commit.duplicates += header.count - ledger.size(fresh)
         if not fresh:
             return
-        whole = ledger.size(fresh) == header.count
-        for sequence, event in decoded.events:
-            if whole or any(first <= sequence <= last for first, last in fresh):
-                rows = commit.rows[type(event)]
-                rows.keys.append(key)
-                rows.numbers.append(sequence)
-                rows.events.append(event)
-        for bad in decoded.rejected:
-            end = bad.first + bad.count - 1
-            if whole or any(first <= end and bad.first <= last for first, last in fresh):
-                commit.reject(message, bad.reason, header, bad)
+        commit.claimed.append((header, fresh))
+        self._sort_events(message, header, decoded.events, decoded.rejected, held, commit)
         if decoded.batch and decoded.batch.clock == "unsynced":
             commit.unsynced.add((header.site, header.device))
+
+    def _sort_events(
+        self,
+        message: Message,
+        header: wire.Header,
+        events: Sequence[tuple[int, wire.Event]],
+        rejected: Sequence[wire.Rejected],
+        held: ledger.Intervals,
+        commit: Commit,
+    ) -> None:
+        """What is not held yet of a batch to the rows, or to quarantine."""
+        key = _key(header)
+        fresh = ledger.missing(held, header.first, header.first + header.count - 1)
+        whole = ledger.size(fresh) == header.count
+        device = key[:2]
+        if device not in self._foreign:
+            self._foreign[device] = claims.foreign(self._floor, *device)
+        foreign = self._foreign[device]
+        for sequence, event in events:
+            if whole or any(first <= sequence <= last for first, last in fresh):
+                place = claims.place(event) if foreign else None
+                if place and place in foreign:
+                    reason = claims.reason(*place, foreign[place])
+                    bad = wire.Rejected(sequence, 1, reason, wire.encode(event))
+                    commit.reject(message, reason, header, bad)
+                else:
+                    rows = commit.rows[type(event)]
+                    rows.keys.append(key)
+                    rows.numbers.append(sequence)
+                    rows.events.append(event)
+        for bad in rejected:
+            # Only the numbers that are fresh, or a replay would bring others a second time.
+            for first, last in ledger.missing(held, bad.first, bad.first + bad.count - 1):
+                part = replace(bad, first=first, count=last - first + 1)
+                commit.reject(message, bad.reason, header, part)
 
     def held(self, key: EpochKey) -> ledger.Intervals:
         """The intervals held of (site, device, epoch)."""
@@ -235,47 +371,24 @@ class Intake:
         }
 
 
-@dataclass
-class _Commit:
-    now: datetime
-    held: dict[EpochKey, ledger.Intervals] = field(default_factory=dict)
-    rows: dict[type[wire.Event], columns.Rows] = field(
-        default_factory=lambda: defaultdict(columns.Rows)
-    )
-    quarantine: list[tuple[Any, ...]] = field(default_factory=list)
-    health: dict[Device, wire.Health] = field(default_factory=dict)
-    layouts: dict[Device, wire.Layout] = field(default_factory=dict)
-    online: dict[Device, bool] = field(default_factory=dict)
-    unsynced: set[Device] = field(default_factory=set)
-    gauges: dict[tuple[str, str, str], wire.Gauge] = field(default_factory=dict)
-    due: set[Device] = field(default_factory=set)
-    batches: int = 0
-    duplicates: int = 0
+def _parts(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
+    """Cut before events that follow a layout: it says whose lines they name."""
+    begin, layout = 0, False
+    for number, message in enumerate(messages):
+        kind = message.topic.rpartition("/")[2]
+        if kind == "events" and layout:
+            yield messages[begin:number]
+            begin, layout = number, False
+        layout |= kind == "layout"
+    yield messages[begin:]
 
-    def reject(
-        self,
-        message: Message,
-        reason: str,
-        header: wire.Header | None = None,
-        bad: wire.Rejected | None = None,
-    ) -> None:
-        place = (header.site, header.device, header.epoch) if header else (None, None, None)
-        numbers = (bad.first, bad.count) if bad else (None, None)
-        raw = bad.raw if bad else message.payload
-        kept = len(raw), raw[:RAW_BYTES_KEPT]
-        self.quarantine.append((utc(self.now), message.topic, *place, *numbers, reason, *kept))
 
-    def refused(self, message: Message, reason: str) -> "_Commit":
-        """The same claims, with the message in quarantine instead of what it brought."""
-        claims = _Commit(
-            self.now,
-            held=self.held,
-            due=self.due,
-            batches=self.batches,
-            duplicates=self.duplicates,
-        )
-        claims.reject(message, reason)
-        return claims
+def _key(header: wire.Header) -> EpochKey:
+    return header.site, header.device, header.epoch
+
+
+def _reasons(quarantine: Sequence[tuple[Any, ...]]) -> str:
+    return "; ".join(str(row[7]) for row in quarantine)
 
 
 def _state(decoder: msgspec.json.Decoder[State], message: Message) -> State:
@@ -288,68 +401,3 @@ def _state(decoder: msgspec.json.Decoder[State], message: Message) -> State:
             f"version {state.v} of the contract, of which {wire.VERSION} is known"
         )
     return state
-
-
-def _write(cursor: duckdb.DuckDBPyConnection, commit: _Commit) -> None:
-    for kind, rows in commit.rows.items():
-        columns.append(cursor, kind, rows, commit.now.date())
-    if commit.held:
-        columns.claim(cursor, commit.held)
-    for device, health in commit.health.items():
-        cursor.execute(
-            "insert into device (site, device, health, health_received) values (?, ?, ?, ?)"
-            " on conflict do update set health = excluded.health,"
-            " health_received = excluded.health_received",
-            [*device, wire.encode(health).decode(), utc(commit.now)],
-        )
-    for device, online in commit.online.items():
-        cursor.execute(
-            "insert into device (site, device, status, status_received) values (?, ?, ?, ?)"
-            " on conflict do update set status = excluded.status,"
-            " status_received = excluded.status_received",
-            [*device, "online" if online else "offline", utc(commit.now)],
-        )
-    for device in commit.unsynced:
-        cursor.execute("update device set unsynced = true where (site, device) = (?, ?)", device)
-    for device, layout in commit.layouts.items():
-        _write_layout(cursor, device, layout, commit)
-    if commit.quarantine:
-        cursor.executemany(
-            "insert into quarantine (received, topic, site, device, epoch, first, count, reason,"
-            " size, raw) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            commit.quarantine,
-        )
-
-
-def _write_layout(
-    cursor: duckdb.DuckDBPyConnection, device: Device, layout: wire.Layout, commit: _Commit
-) -> None:
-    site, name = device
-    known = cursor.execute(
-        "select layout from device where (site, device) = (?, ?) and layout is not null", device
-    ).fetchone()
-    if known is None or _layout.decode(known[0]).config != layout.config:
-        # The first layout is no change: what was imported before it may teach the baseline.
-        cursor.execute(
-            "insert into device (site, device, layout, layout_since) values (?, ?, ?, ?)"
-            " on conflict do update set layout = excluded.layout,"
-            " layout_since = excluded.layout_since",
-            [site, name, wire.encode(layout).decode(), utc(commit.now) if known else None],
-        )
-    message = Message(str(wire.Topic(site, name, "layout")), wire.encode(layout))
-    for table, places in (("line", layout.lines), ("zone", layout.zones)):
-        # What is no longer watched keeps its role, for the events that came before.
-        cursor.execute(f"update {table} set current = false where (site, device) = (?, ?)", device)
-        for place in places:
-            owner = cursor.execute(
-                f"select device from {table} where (site, {table}) = (?, ?) and current",
-                [site, place.id],
-            ).fetchone()
-            if owner:
-                reason = f"{table} {place.id} belongs to {owner[0]}; give this one another id"
-                commit.reject(message, reason)
-                continue
-            row = [site, place.id, name, place.floor, place.name, place.role, list(place.cameras)]
-            cursor.execute(
-                f"insert or replace into {table} values (?, ?, ?, ?, ?, ?, ?, true)", row
-            )

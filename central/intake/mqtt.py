@@ -13,7 +13,8 @@ import time
 import paho.mqtt.client as mqtt
 
 from central.config import Broker
-from central.intake.events import Intake, Message, read
+from central.intake.commit import Message
+from central.intake.events import Intake, read
 from edge import wire
 from edge.wire.session import connect
 

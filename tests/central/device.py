@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from central.intake.events import Message
+from central.intake.commit import Message
 from central.store import Store
 from edge import wire
 

@@ -6,7 +6,8 @@ import pytest
 
 from central import audits, series, windows
 from central.config import Site
-from central.intake.events import Intake, Message
+from central.intake.commit import Message
+from central.intake.events import Intake
 from central.metrics import CATALOGUE
 from central.series import Point, Resolution
 from central.store import Store

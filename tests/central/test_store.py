@@ -4,8 +4,10 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -46,33 +48,76 @@ def test_files_of_another_schema_are_refused(tmp_path: Path) -> None:
         Store(tmp_path)
 
 
-def test_files_of_the_first_version_are_brought_forward(tmp_path: Path) -> None:
-    rows = {
-        "quarantine": "now(), 'topic', null, null, null, null, null, 'why', 'raw'::blob",
-        "partial": "'live', 'leeds', 'footfall', 'door', 7, 3",
-        "orders": "'web', 'web', '1001', now(), now(), 5, 1, 'GBP', 'sale'",
-    }
-    for name, first in (("floor", schema.FLOOR[0]), ("central", schema.CENTRAL[0])):
-        with duckdb.connect(tmp_path / f"{name}.duckdb") as database:
-            database.execute(first)
-            database.execute("create table meta as select 'pair' as pair, 1 as generation")
-            database.execute("alter table meta add column schema_version bigint default 1")
-            for table in rows.keys() & {
-                row[0] for row in database.execute("show tables").fetchall()
-            }:
-                database.execute(f"insert into {table} values ({rows[table]})")
+def older(folder: Path, version: int) -> dict[str, dict[str, list[tuple[Any, ...]]]]:
+    """Files as the release of a version left them, two rows in every table; what stands in them."""
+    found: dict[str, dict[str, list[tuple[Any, ...]]]] = {}
+    for name, migrations in FILES.items():
+        with duckdb.connect(folder / f"{name}.duckdb") as database:
+            for migration in migrations[:version]:
+                database.execute(migration)
+            for (table,) in database.execute("select name from (show tables)").fetchall():
+                columns = database.execute(
+                    "select column_name, data_type from duckdb_columns() where table_name = ?",
+                    [table],
+                ).fetchall()
+                for row in (1, 2):
+                    values = ", ".join(
+                        f"cast({VALUES[kind](row)} as {kind})" for _, kind in columns
+                    )
+                    database.execute(f"insert into {table} values ({values})")
+                names = ", ".join(f'"{column}"' for column, _ in columns)
+                query = f"select {names} from {table} order by all"
+                found.setdefault(name, {})[query] = database.execute(query).fetchall()
+            database.execute("create table meta (pair varchar, generation bigint)")
+            database.execute("insert into meta values ('pair', 1)")
+            database.execute(f"alter table meta add column schema_version bigint default {version}")
+    return found
+
+
+FILES = {"floor": schema.FLOOR, "central": schema.CENTRAL}
+VALUES: dict[str, Callable[[int], str]] = {
+    "VARCHAR": lambda row: f"'row {row}'",
+    "VARCHAR[]": lambda row: f"['a', 'b{row}']",
+    "BIGINT": str,
+    "SMALLINT": str,
+    "BIGINT[]": lambda row: f"[{row}, 9]",
+    "DOUBLE": lambda row: f"{row}.5",
+    "DOUBLE[][]": lambda row: f"[[{row}.5, 1], [2, 3]]",
+    "TIMESTAMP": lambda row: f"'2026-01-0{row}'",
+    "DATE": lambda row: f"'2026-01-0{row}'",
+    "BOOLEAN": lambda row: str(row == 1),
+    "BLOB": lambda row: f"'raw {row}'",
+}
+
+
+@pytest.mark.parametrize("version", range(1, len(schema.FLOOR)))
+def test_files_of_every_earlier_version_are_brought_forward(tmp_path: Path, version: int) -> None:
+    before = older(tmp_path, version)
+    assert all(len(rows) == 2 for queries in before.values() for rows in queries.values())
     for _ in range(2):
         store = Store(tmp_path)
-        for cursor, newest in ((store.floor(), schema.FLOOR), (store.central(), schema.CENTRAL)):
+        for name, cursor in (("floor", store.floor()), ("central", store.central())):
             versions = cursor.execute("select pair, schema_version from meta").fetchall()
-            assert versions == [("pair", len(newest))]
-        found = store.floor().execute("select id, topic, reason, size, raw from quarantine")
-        assert found.fetchall() == [(1, "topic", "why", 3, b"raw")]
-        found = store.central().execute("select subject, value, bin from partial")
-        assert found.fetchall() == [("door", 3.0, 0)]
-        found = store.central().execute("select order_id, person from orders")
-        assert found.fetchall() == [("1001", None)]
+            assert versions == [("pair", len(FILES[name]))]
+            for query, rows in before[name].items():
+                assert cursor.execute(query).fetchall() == rows, query
+        found = store.floor().execute("select id, size, raw from quarantine order by id")
+        assert found.fetchall() == [(1, 5, b"raw 1"), (2, 5, b"raw 2")]
+        assert store.central().execute("select distinct bin from partial").fetchall() == [(0,)]
         store.close()
+    # It goes on where it was: keys hold, and the next refusal has the next number.
+    store = Store(tmp_path)
+    with pytest.raises(duckdb.ConstraintException):
+        store.floor().execute(
+            "insert into ledger (site, device, epoch) values ('row 1', 'row 1', 'row 1')"
+        )
+    store.floor().execute("insert into quarantine (reason) values ('next')")
+    assert store.floor().execute("select max(id) from quarantine").fetchall() == [(3,)]
+    store.close()
+
+
+def test_both_files_have_as_many_versions() -> None:
+    assert len(schema.FLOOR) == len(schema.CENTRAL)
 
 
 def test_a_migration_that_fails_leaves_the_version_before(

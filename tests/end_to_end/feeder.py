@@ -1,9 +1,9 @@
 """A device without cameras: seeded events through the real outbox and the real publisher.
 
-Usage: feeder.py PORT STATE BATCHES [--per-batch N] [--start TIME] [--later]. Event n has n as its
-track, so that each can be told from all others whatever epoch it is sent in. One half is numbered
-before anything is sent, the other half meanwhile (`--later`: when there is a file STATE/go). After
-a kill it goes on with the event after the last one on disk.
+Usage: feeder.py PORT STATE BATCHES [options]. Event n has n as its track, so that each can be told
+from all others whatever epoch it is sent in. One half is numbered before anything is sent, the
+other half meanwhile (`--later`: as far as a file STATE/go says, to the end where it is empty).
+After a kill it goes on with the event after the last one on disk.
 """
 
 import argparse
@@ -77,6 +77,7 @@ def main() -> None:
     parser.add_argument("--per-batch", type=int, default=5)
     parser.add_argument("--start", type=datetime.fromisoformat, default=None)
     parser.add_argument("--later", action="store_true")
+    parser.add_argument("--resend", type=float, default=2.0)
     options = parser.parse_args()
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
@@ -100,10 +101,10 @@ def main() -> None:
         status=wire.Status(wire.VERSION, "online"),
         layout=LAYOUT,
         health=health,
-        resend_seconds=2.0,
+        resend_seconds=options.resend,
         health_seconds=1.0,
     )
-    total = options.batches * options.per_batch
+    total: int = options.batches * options.per_batch
     half = total // 2
 
     def number(goal: int) -> None:
@@ -114,11 +115,16 @@ def main() -> None:
             outbox.append(events, config="c0ffee", model="", clock="synced")
             done += count
 
+    def allowed() -> int:
+        go = options.state / "go"
+        if not options.later:
+            return total
+        return min(int(go.read_text() or total), total) if go.exists() else half
+
     number(half)
     publisher.start()
     while not stop.is_set():
-        if not options.later or (options.state / "go").exists():
-            number(min(done + 200 * options.per_batch, total))
+        number(min(done + 200 * options.per_batch, allowed()))
         if done == total and through == start:
             outbox.append(covered(start), config="c0ffee", model="", clock="synced")
             through = start + timedelta(hours=1)

@@ -1,8 +1,8 @@
 """Real processes for the tests: a broker, central and a device, each of which can be killed."""
 
 import json
+import multiprocessing
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -46,6 +46,10 @@ class Process:
             self.command, stdout=self._file, stderr=self._file, cwd=ROOT, env=os.environ
         )
 
+    @property
+    def alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
     def kill(self) -> None:
         """SIGKILL: no chance to tidy up."""
         if self.process is not None:
@@ -68,6 +72,34 @@ class Process:
     def close(self) -> None:
         self.kill()
         self._file.close()
+
+
+class Forked:
+    """A function in a process that has imported all it needs already; killed like a `Process`."""
+
+    def __init__(self, target: Callable[..., None], *arguments: object) -> None:
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload([target.__module__])
+        self._target, self._arguments = target, arguments
+
+    def start(self) -> None:
+        self._process = self._context.Process(target=self._target, args=self._arguments)
+        self._process.start()
+
+    @property
+    def alive(self) -> bool:
+        return self._process.is_alive()
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.join()
+
+    def stop(self, seconds: float = 30.0) -> int:
+        """SIGTERM, and the exit code."""
+        self._process.terminate()
+        self._process.join(seconds)
+        assert self._process.exitcode is not None
+        return self._process.exitcode
 
 
 class Stack:
@@ -127,15 +159,17 @@ class Stack:
         with duckdb.connect(str(self.data / "floor.duckdb"), read_only=True) as database:
             return database.execute(sql).fetchall()
 
-    def copy_data(self, target: Path) -> None:
-        """A copy of both files; central must have stopped."""
-        shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(self.data, target)
-
-    def copy_back(self, source: Path) -> None:
-        """Put an older copy in the place of both files."""
-        shutil.rmtree(self.data)
-        shutil.copytree(source, self.data)
+    def command(self, *arguments: str, code: int = 0) -> str:
+        """What a command of `passerby-central` says; it must end with that exit code."""
+        done = subprocess.run(
+            [sys.executable, "-m", "central", *arguments, "--config", str(self.settings)],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            check=False,
+        )
+        assert done.returncode == code, done.stderr
+        return done.stdout + done.stderr
 
     def close(self) -> None:
         for process in (*self._others, self.central, self.broker):
@@ -154,7 +188,7 @@ class Feeder:
 
     def progress(self) -> dict[str, int]:
         """The feeder's newest line: batches waiting, events numbered so far."""
-        lines = [line for line in self.process.words().splitlines() if line.startswith("{")]
+        lines = [line for line in self.process.words().splitlines() if line.endswith("}")]
         found: dict[str, int] = json.loads(lines[-1]) if lines else {"waiting": 0, "numbered": 0}
         return found
 

@@ -11,7 +11,7 @@ import pytest
 from paho.mqtt import publish
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from central.intake.events import Message
+from central.intake.commit import Message
 from deploy.demo import generator
 from deploy.demo.broker import mosquitto
 from edge import wire

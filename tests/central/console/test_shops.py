@@ -12,7 +12,7 @@ from central import windows
 from central.config import Config, Site, WriteKey
 from central.console import chart, shops
 from central.incidents import SEVERITY
-from central.intake.events import Message
+from central.intake.commit import Message
 from central.service import Service
 from central.store import Store
 from edge import wire

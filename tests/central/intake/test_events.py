@@ -10,7 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from central.intake import events
-from central.intake.events import RAW_BYTES_KEPT, STATE_BYTES, Intake, Message
+from central.intake.commit import Message
+from central.intake.events import STATE_BYTES, Intake
+from central.intake.rejects import RAW_BYTES
 from central.store import Store
 from edge import wire
 from tests.central import device
@@ -121,7 +123,7 @@ def test_what_is_bad_is_kept_apart_with_its_reason(
     (found,) = device.rows(store, "select topic, reason, raw from quarantine")
     assert found[0] == sent.topic
     assert reason.lower() in found[1].lower()
-    assert found[2] == sent.payload[:RAW_BYTES_KEPT]
+    assert found[2] == sent.payload[:RAW_BYTES]
     assert intake.held(KEY) == (*claimed, (100, 102))
     assert intake.ack((SITE, DEVICE)).epochs == {EPOCH: (*claimed, (100, 102))}
     assert device.numbers(store) == [100, 101, 102]
@@ -131,13 +133,13 @@ def test_what_is_bad_is_kept_apart_with_its_reason(
     assert len(device.reasons(store)) == (1 if claimed else 2)
 
 
-def test_ten_megabytes_leave_four_kilobytes(store: Store) -> None:
+def test_ten_megabytes_leave_sixty_four_kilobytes(store: Store) -> None:
     intake = Intake(store)
     body = b'{"v":1,"junk":"' + b"x" * 10_000_000 + b'"}'
     large = batch(0, [GOOD], config="x" * 10_000_000)
     for sent in (device.message("events", body), large, device.message("health", body)):
         intake.take([sent])
-    assert device.rows(store, "select max(octet_length(raw)) from quarantine") == [(4096,)]
+    assert device.rows(store, "select max(octet_length(raw)) from quarantine") == [(RAW_BYTES,)]
     assert all(" bytes, of at most " in reason for reason in device.reasons(store))
     assert intake.held(KEY) == ((0, 0),)
 

@@ -8,7 +8,8 @@ import paho.mqtt.client as mqtt
 import pytest
 
 from central.config import Broker
-from central.intake.events import Intake, Message
+from central.intake.commit import Message
+from central.intake.events import Intake
 from central.intake.mqtt import Subscriber
 from central.store import Store
 from deploy.demo import broker
