@@ -15,8 +15,8 @@ from central.config import CentralError, Config
 from central.detect import kernels
 from central.incidents import Incidents
 from central.intake.events import Device, Intake
-from central.intake.http import OnlineIntake
 from central.intake.mqtt import Subscriber
+from central.intake.online import OnlineIntake
 from central.local import LocalServer
 from central.notify import Notifier
 from central.store import Store

@@ -1,0 +1,323 @@
+"""What came in online into the store: each event once, each batch one transaction.
+
+Nothing here knows of a network: `http` and `imports` bring the calls.
+"""
+
+import secrets
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from central import forgotten, windows
+from central.config import Config, ShopifyShop, WriteKey
+from central.intake import identity, orders, segment
+from central.intake.segment import Event, Kind, RefusedError, Source
+from central.store import Store, utc
+
+RAW_BYTES_KEPT = segment.EVENT_BYTES
+REASONS_TOLD_APART = 1_000
+NAMES_LISTED = 1_000
+Note = Callable[[duckdb.DuckDBPyConnection], object]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """What could not be taken; `raw` is a call that can be taken at `place` once it can be read."""
+
+    source: Source
+    place: str
+    reason: str
+    raw: bytes
+    received: datetime
+
+
+@dataclass
+class Arrived:
+    """What was read and waits for the store; of each event, what is kept if it is refused."""
+
+    events: list[Event] = field(default_factory=list)
+    raw: list[tuple[str, bytes]] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+
+    def add(
+        self,
+        body: bytes,
+        source: Source,
+        received: datetime,
+        place: str,
+        *,
+        kind: Kind | None = None,
+        kept: bytes | None = None,
+        envelope: segment.Envelope | None = None,
+        position: int = 0,
+    ) -> None:
+        """Read a call, or refuse it. kept: what quarantine holds instead of the call alone."""
+        raw = body if kept is None else kept
+        try:
+            event = segment.read(
+                body, source, received, kind=kind, envelope=envelope, position=position
+            )
+        except RefusedError as error:
+            self.refused.append(Refused(source, place, str(error), raw, received))
+        else:
+            self.events.append(event)
+            self.raw.append((place, raw))
+
+
+@dataclass
+class Taken:
+    """What became of what arrived."""
+
+    events: int = 0
+    duplicates: int = 0
+    orders: int = 0
+    forgotten: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: "Taken") -> None:
+        """Count both together."""
+        self.events += other.events
+        self.duplicates += other.duplicates
+        self.orders += other.orders
+        self.forgotten += other.forgotten
+        for reason, count in other.refused.items():
+            known = reason in self.refused or len(self.refused) < REASONS_TOLD_APART
+            self.refused[reason if known else "other reasons"] += count
+
+
+class OnlineIntake:
+    """Takes events in; all of it may be called from any thread.
+
+    Raises StoreError where people were forgotten and the key of their hashes is lost.
+    """
+
+    def __init__(self, store: Store, config: Config) -> None:
+        self.store, self._config = store, config
+        self._changed: int | None = 0
+        self._lock = threading.Lock()
+        self.tally = Taken()
+        forgotten.among(store.central(), ())
+
+    def source(self, key: WriteKey | ShopifyShop) -> Source:
+        """Whose calls a key brings."""
+        return Source(key.site, key.channel, self._config.site(key.site).currency)
+
+    def key(self, written: str) -> WriteKey | None:
+        """The settings of a write key, if there is such a key."""
+        sent = written.encode("utf-8", "surrogatepass")
+        keys = self._config.write_keys
+        return next((key for key in keys if secrets.compare_digest(key.key.encode(), sent)), None)
+
+    def shopify(self, site: str) -> ShopifyShop | None:
+        """The settings of a Shopify shop, if there is such a shop."""
+        return next((shop for shop in self._config.shopify if shop.site == site), None)
+
+    def take(self, arrived: Arrived, note: Note | None = None) -> Taken:
+        """Commit what arrived; events of known (site, channel, message) and orders add nothing.
+
+        note: what else belongs to the transaction.
+        Where the database refuses the events together they are taken one by one, and the one that
+        it refuses alone is quarantined. Raises duckdb.Error where it takes nothing at all.
+        """
+        try:
+            taken, first = self._write(arrived, note)
+        except duckdb.OperationalError:
+            # The disk or the memory, not the events: they must come again.
+            raise
+        except duckdb.Error as error:
+            if not arrived.events:
+                raise
+            taken, first = self._write(self._one_by_one(arrived, str(error)), note)
+        self._remember(taken, first)
+        return taken
+
+    def _one_by_one(self, arrived: Arrived, reason: str) -> Arrived:
+        """What is left to take when each event that can be taken alone was."""
+        refused = list(arrived.refused)
+        for event, (place, raw) in zip(arrived.events, arrived.raw, strict=True):
+            try:
+                self._remember(*self._write(Arrived([event], [(place, raw)]), None))
+            except duckdb.OperationalError:
+                raise
+            except duckdb.Error as error:
+                words = f"the database refuses it: {error}"
+                refused.append(Refused(event.source, place, words, raw, event.received))
+        return Arrived(refused=refused)
+
+    def _write(self, arrived: Arrived, note: Note | None) -> tuple[Taken, int | None]:
+        taken, changed = Taken(), list[datetime]()
+        sources = {event.source[:2] for event in arrived.events}
+        with self.store.write() as cursor:
+            refused = list(arrived.refused)
+            for place in sources:
+                pairs = [
+                    (event, raw)
+                    for event, raw in zip(arrived.events, arrived.raw, strict=True)
+                    if event.source[:2] == place
+                ]
+                fresh, unfit, counts = _keep(cursor, [event for event, _ in pairs])
+                taken.add(counts)
+                changed += [event.time for event in fresh]
+                refused += [
+                    Refused(event.source, *_place(event, reason, pairs), event.received)
+                    for event, reason in unfit
+                ]
+            _quarantine(cursor, refused)
+            if note:
+                note(cursor)
+        taken.refused.update(each.reason for each in refused)
+        return taken, windows.key(min(changed)) if changed else None
+
+    def _remember(self, taken: Taken, first: int | None) -> None:
+        with self._lock:
+            self.tally.add(taken)
+        if first is not None:
+            self.change(first)
+
+    def change(self, window: int) -> None:
+        """Remember that the events or orders of a window are not those that were counted."""
+        with self._lock:
+            self._changed = window if self._changed is None else min(window, self._changed)
+
+    def changed(self) -> int | None:
+        """The first window that has had events since the last call; None without any."""
+        with self._lock:
+            changed, self._changed = self._changed, None
+            return changed
+
+
+def names(store: Store) -> list[dict[str, Any]]:
+    """What was kept, counted by site, channel, kind and name; `known` are names of the spec."""
+    rows = store.central().execute(
+        'select site, channel, kind, name, count(*), min("time"), max("time") from online'
+        " group by all order by 5 desc, 1, 2, 3, 4 limit ?",
+        [NAMES_LISTED],
+    )
+    return [
+        {
+            **dict(zip(("site", "channel", "kind", "name", "count"), row[:5], strict=True)),
+            "known": row[2] != "track" or row[3] in segment.NAMES,
+            "first": row[5].replace(tzinfo=UTC),
+            "last": row[6].replace(tzinfo=UTC),
+        }
+        for row in rows.fetchall()
+    ]
+
+
+def _place(
+    event: Event, reason: str, pairs: list[tuple[Event, tuple[str, bytes]]]
+) -> tuple[str, str, bytes]:
+    place, raw = next(kept for each, kept in pairs if each is event)
+    return place, reason, raw
+
+
+def _keep(
+    cursor: duckdb.DuckDBPyConnection, events: Sequence[Event]
+) -> tuple[list[Event], list[tuple[Event, str]], Taken]:
+    """Events of one site and channel: those that are new, those that are unfit, and the counts."""
+    site = events[0].source.site
+    allowed, gone = _without_forgotten(cursor, events)
+    distinct = {event.message_id: event for event in allowed}
+    _link(cursor, site, distinct.values())
+    people = identity.persons(cursor, site, {e.own_id for e in distinct.values() if e.own_id})
+    cursor.register("arrived", _table(list(distinct.values()), people))
+    names = cursor.execute(
+        "insert or ignore into online select * from arrived returning message_id"
+    ).fetchall()
+    cursor.unregister("arrived")
+    fresh = [distinct[name] for (name,) in names]
+    kept, unfit = orders.keep_events(cursor, [*fresh, *gone])
+    for event, _ in unfit:
+        cursor.execute(
+            "delete from online where site = ? and channel = ? and message_id = ?",
+            [*event.source[:2], event.message_id],
+        ).fetchall()
+    taken = Taken(
+        events=len(fresh) - len(unfit),
+        duplicates=len(allowed) - len(fresh),
+        orders=len(kept),
+        forgotten=len(gone),
+    )
+    return [*fresh, *gone], unfit, taken
+
+
+def _without_forgotten(
+    cursor: duckdb.DuckDBPyConnection, events: Sequence[Event]
+) -> tuple[list[Event], list[Event]]:
+    """The events without those of people who were forgotten, and the orders of these."""
+    identities = {i for e in events for i in (e.user_id, e.anonymous_id) if i is not None}
+    gone = forgotten.among(cursor, identities)
+    if not gone:
+        return list(events), []
+    kept, orphans = [], []
+    for event in events:
+        if event.own_id in gone or (event.kind == "alias" and event.anonymous_id in gone):
+            if event.order:
+                # Money was paid and must stay in the sums; of whom is not known any more.
+                orphans.append(replace(event, region=None, postcode=None))
+        elif event.anonymous_id in gone:
+            kept.append(replace(event, anonymous_id=None))  # a browser that was shared
+        else:
+            kept.append(event)
+    return kept, orphans
+
+
+def _link(cursor: duckdb.DuckDBPyConnection, site: str, events: Iterable[Event]) -> None:
+    pairs: dict[tuple[str, str], Event] = {}
+    for event in events:
+        if event.kind in ("identify", "alias") and event.anonymous_id and event.user_id:
+            pairs[event.anonymous_id, event.user_id] = event
+    if pairs:
+        since = utc(min(event.received for event in pairs.values()))
+        changed = identity.link(cursor, site, pairs, since)
+        if changed:
+            identity.attribute(cursor, site, changed)
+
+
+def _quarantine(cursor: duckdb.DuckDBPyConnection, refused: Iterable[Refused]) -> None:
+    """Keep what was refused; what is the same to the letter stands once."""
+    for each in refused:
+        raw = each.raw[:RAW_BYTES_KEPT]
+        cursor.execute(
+            "insert into quarantine (received, site, channel, place, reason, size, raw)"
+            " select $1, $2, $3, $4, $5, $6, $7 where not exists (select 1 from quarantine q"
+            " where q.site = $2 and q.channel = $3 and q.place = $4 and q.size = $6"
+            " and q.raw = $7)",
+            [
+                *(utc(each.received), each.source.site, each.source.channel, each.place),
+                *(each.reason, len(each.raw), raw),
+            ],
+        ).fetchall()
+
+
+def _table(events: list[Event], people: dict[str, str]) -> pa.Table:
+    stamp, text, flag = pa.timestamp("us"), pa.string(), pa.bool_()
+    columns = {
+        "site": ([event.source.site for event in events], text),
+        "channel": ([event.source.channel for event in events], text),
+        "message_id": ([event.message_id for event in events], text),
+        "kind": ([event.kind for event in events], text),
+        "name": ([event.name for event in events], text),
+        "time": ([utc(event.time) for event in events], stamp),
+        "received": ([utc(event.received) for event in events], stamp),
+        "person": ([people.get(event.own_id or "") for event in events], text),
+        "anonymous_id": ([event.anonymous_id for event in events], text),
+        "user_id": ([event.user_id for event in events], text),
+        "group_id": ([event.group_id for event in events], text),
+        "campaign": ([event.campaign for event in events], text),
+        "region": ([event.region for event in events], text),
+        "postcode": ([event.postcode for event in events], text),
+        "store": ([event.store for event in events], text),
+        "fulfilment": ([event.fulfilment for event in events], text),
+        "analytics": ([event.consent[0] for event in events], flag),
+        "ads": ([event.consent[1] for event in events], flag),
+        "personalization": ([event.consent[2] for event in events], flag),
+        "properties": ([event.properties for event in events], text),
+    }
+    return pa.table({name: pa.array(*values) for name, values in columns.items()})
