@@ -4,10 +4,11 @@ DuckDB admits one process. `serve` listens on a socket in the data folder that i
 may open.
 """
 
+import json
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,22 +16,26 @@ from typing import Any
 import httpx
 import uvicorn
 from fastapi import FastAPI, HTTPException
+from fastapi.responses import StreamingResponse
 
+from central import forget
 from central.config import CentralError, Config
-from central.intake import files
+from central.intake import files, imports, till
 from central.store import LockedError, Store
 
 SOCKET = "central.sock"
 Arguments = dict[str, Any]
+Words = str | Iterator[str]
+"""What a command says: one that takes long says how far it is, and its result last."""
 
 
 class LocalError(CentralError):
     """`serve` has the files open and could not run the command."""
 
 
-def _import_orders(store: Store, config: Config, arguments: Arguments) -> str:
+def _import_orders(store: Store, config: Config, arguments: Arguments) -> Iterator[str]:
     site = arguments["site"]
-    done = files.import_orders(
+    done = yield from files.order_import(
         store,
         Path(arguments["file"]),
         site=site,
@@ -38,49 +43,106 @@ def _import_orders(store: Store, config: Config, arguments: Arguments) -> str:
         currency=config.site(site).currency,
         shift=timedelta(seconds=arguments["shift"]),
     )
-    return (
-        f"{done.lines:,} lines read ({done.repeated:,} repeat another): {done.orders:,} orders and"
-        f" {done.returns:,} returns, {done.known:,} of them known before"
+    yield str(done)
+
+
+def _import_till(store: Store, config: Config, arguments: Arguments) -> Iterator[str]:
+    done = yield from till.till_import(
+        store, config, Path(arguments["file"]), Path(arguments["mapping"])
     )
+    yield str(done)
+
+
+def _import_online(store: Store, config: Config, arguments: Arguments) -> Iterator[str]:
+    mapping = arguments["mapping"]
+    done = yield from imports.online_import(
+        store,
+        config,
+        Path(arguments["file"]),
+        site=arguments["site"],
+        channel=arguments["channel"],
+        mapping=Path(mapping) if mapping else None,
+    )
+    yield str(done)
+
+
+def _forget(store: Store, config: Config, arguments: Arguments) -> Words:
+    return (str(words) for words in forget.forget(store, config.data, arguments["id"]))
 
 
 def _import_windows(store: Store, config: Config, arguments: Arguments) -> str:
     return f"{files.import_windows(store, Path(arguments['file'])):,} values taken"
 
 
-COMMANDS: dict[str, Callable[[Store, Config, Arguments], str]] = {
+COMMANDS: dict[str, Callable[[Store, Config, Arguments], Words]] = {
     "import-orders": _import_orders,
+    "import-till": _import_till,
+    "import-online": _import_online,
     "import-windows": _import_windows,
+    "forget": _forget,
 }
 
 
-def run(config: Config, command: str, arguments: Arguments) -> str:
-    """Run a command and return its words. Raises CentralError."""
+def run(
+    config: Config,
+    command: str,
+    arguments: Arguments,
+    progress: Callable[[str], object] = lambda words: None,
+) -> str:
+    """Run a command and return its words; what it says before goes to `progress`.
+
+    Raises CentralError.
+    """
     try:
         store = Store(config.data)
     except LockedError:
-        return _ask(config, command, arguments)
+        return _last(_ask(config, command, arguments), progress)
     try:
-        return COMMANDS[command](store, config, arguments)
+        return _last(_said(COMMANDS[command](store, config, arguments)), progress)
     finally:
         store.close()
 
 
-def _ask(config: Config, command: str, arguments: Arguments) -> str:
+def _said(words: Words) -> Iterator[str]:
+    return iter([words]) if isinstance(words, str) else words
+
+
+def _last(words: Iterator[str], progress: Callable[[str], object]) -> str:
+    last = ""
+    for number, said in enumerate(words):
+        if number:
+            progress(last)
+        last = said
+    return last
+
+
+def _ask(config: Config, command: str, arguments: Arguments) -> Iterator[str]:
     path = config.data / SOCKET
     transport = httpx.HTTPTransport(uds=str(path))
     try:
-        with httpx.Client(transport=transport, timeout=None) as client:
-            answer = client.post(f"http://local/{command}", json=arguments)
+        with (
+            httpx.Client(transport=transport, timeout=None) as client,
+            client.stream("POST", f"http://local/{command}", json=arguments) as answer,
+        ):
+            answer.raise_for_status()
+            for line in answer.iter_lines():
+                failed, words = json.loads(line)
+                if failed:
+                    raise LocalError(words)
+                yield words
     except httpx.TransportError as error:
         raise LocalError(
             f"{config.data}: in use by another process that does not answer at {path}; stop it"
         ) from error
-    if answer.status_code == 400:
-        raise LocalError(answer.json()["detail"])
-    answer.raise_for_status()
-    words: str = answer.json()
-    return words
+
+
+def _lines(words: Callable[[], Words]) -> Iterator[str]:
+    """A line of JSON for each thing said: whether it is what went wrong, and the words."""
+    try:
+        for said in _said(words()):
+            yield json.dumps([False, said]) + "\n"
+    except CentralError as error:
+        yield json.dumps([True, str(error)]) + "\n"
 
 
 class LocalServer:
@@ -91,13 +153,11 @@ class LocalServer:
         app = FastAPI(openapi_url=None)
 
         @app.post("/{command}")
-        def command(command: str, arguments: Arguments) -> str:
+        def command(command: str, arguments: Arguments) -> StreamingResponse:
             if command not in COMMANDS:
                 raise HTTPException(404)
-            try:
-                return COMMANDS[command](store, config, arguments)
-            except CentralError as error:
-                raise HTTPException(400, str(error)) from error
+            lines = _lines(lambda: COMMANDS[command](store, config, arguments))
+            return StreamingResponse(lines, media_type="application/x-ndjson")
 
         self._server = uvicorn.Server(
             uvicorn.Config(app, loop="asyncio", log_config=None, access_log=False)

@@ -151,7 +151,7 @@ def _endpoint(intake: OnlineIntake, kind: Kind | None) -> Callable[..., Awaitabl
         elif kind:
             arrived.add(body, source, received, place, kind=kind)
         else:
-            unread = read_batch(arrived, body, source, received)
+            unread = arrived.add_batch(body, source, received)
         await _take(intake, arrived)
         if unread is not None or (kind and arrived.refused and not _is_json(body)):
             reason = arrived.refused[0].reason
@@ -159,22 +159,6 @@ def _endpoint(intake: OnlineIntake, kind: Kind | None) -> Callable[..., Awaitabl
         return {"success": True}
 
     return endpoint
-
-
-def read_batch(arrived: Arrived, body: bytes, source: Source, received: datetime) -> str | None:
-    """Read the calls of a batch; returns why none of them could be."""
-    try:
-        envelope = segment.split(body)
-    except RefusedError as error:
-        arrived.refused.append(Refused(source, "/v1/batch", str(error), body, received))
-        return str(error)
-    for position, raw in enumerate(envelope.batch):
-        call = bytes(raw)
-        kept = segment.alone(envelope, call)
-        arrived.add(
-            call, source, received, "/v1/batch", kept=kept, envelope=envelope, position=position
-        )
-    return None
 
 
 def _is_json(body: bytes) -> bool:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 import duckdb
 import pyarrow as pa
@@ -17,9 +17,10 @@ import pyarrow as pa
 from central import forgotten, windows
 from central.config import Config, ShopifyShop, WriteKey
 from central.intake import identity, orders, segment
-from central.intake.segment import Event, Kind, RefusedError, Source
+from central.intake.segment import KINDS, Event, Kind, RefusedError, Source
 from central.store import Store, utc
 
+BATCH = "/v1/batch"
 RAW_BYTES_KEPT = segment.EVENT_BYTES
 REASONS_TOLD_APART = 1_000
 NAMES_LISTED = 1_000
@@ -56,18 +57,60 @@ class Arrived:
         kept: bytes | None = None,
         envelope: segment.Envelope | None = None,
         position: int = 0,
+        believed: bool = False,
     ) -> None:
         """Read a call, or refuse it. kept: what quarantine holds instead of the call alone."""
         raw = body if kept is None else kept
         try:
             event = segment.read(
-                body, source, received, kind=kind, envelope=envelope, position=position
+                body,
+                source,
+                received,
+                kind=kind,
+                envelope=envelope,
+                position=position,
+                believed=believed,
             )
         except RefusedError as error:
             self.refused.append(Refused(source, place, str(error), raw, received))
         else:
             self.events.append(event)
             self.raw.append((place, raw))
+
+    def add_batch(self, body: bytes, source: Source, received: datetime) -> str | None:
+        """Read the calls of a batch; returns why none of them could be."""
+        try:
+            envelope = segment.split(body)
+        except RefusedError as error:
+            self.refused.append(Refused(source, BATCH, str(error), body, received))
+            return str(error)
+        for position, raw in enumerate(envelope.batch):
+            call = bytes(raw)
+            self.add(
+                call,
+                source,
+                received,
+                BATCH,
+                kept=segment.alone(envelope, call),
+                envelope=envelope,
+                position=position,
+            )
+        return None
+
+
+class Quarantined(Protocol):
+    """A row of the quarantine, with all of its bytes."""
+
+    @property
+    def received(self) -> datetime: ...
+    @property
+    def site(self) -> str: ...
+    @property
+    def channel(self) -> str: ...
+    @property
+    def place(self) -> str: ...
+    @property
+    def raw(self) -> bytes: ...
 
 
 @dataclass
@@ -168,7 +211,7 @@ class OnlineIntake:
                     Refused(event.source, *_place(event, reason, pairs), event.received)
                     for event, reason in unfit
                 ]
-            _quarantine(cursor, refused)
+            quarantine(cursor, refused)
             if note:
                 note(cursor)
         taken.refused.update(each.reason for each in refused)
@@ -179,6 +222,30 @@ class OnlineIntake:
             self.tally.add(taken)
         if first is not None:
             self.change(first)
+
+    def replay(self, cursor: duckdb.DuckDBPyConnection, row: Quarantined) -> str | None:
+        """Take in again what was in quarantine, in the caller's transaction.
+
+        Returns why it is still refused; the caller undoes what was written then.
+        """
+        source = Source(row.site, row.channel, self._config.site(row.site).currency)
+        received = row.received.replace(tzinfo=UTC)
+        arrived = Arrived()
+        kind = next((kind for kind in KINDS if row.place == f"/v1/{kind}"), None)
+        if kind:
+            arrived.add(row.raw, source, received, row.place, kind=kind)
+        elif row.place == BATCH:
+            arrived.add_batch(row.raw, source, received)
+        else:
+            return f"{row.place}: mend the file, or the sender, and let it be sent again"
+        if arrived.refused:
+            return arrived.refused[0].reason
+        fresh, unfit, taken = _keep(cursor, arrived.events)
+        if unfit:
+            return unfit[0][1]
+        first = windows.key(min(event.time for event in fresh)) if fresh else None
+        self._remember(taken, first)
+        return None
 
     def change(self, window: int) -> None:
         """Remember that the events or orders of a window are not those that were counted."""
@@ -223,15 +290,18 @@ def _keep(
     """Events of one site and channel: those that are new, those that are unfit, and the counts."""
     site = events[0].source.site
     allowed, gone = _without_forgotten(cursor, events)
-    distinct = {event.message_id: event for event in allowed}
+    distinct: dict[str, Event] = {}
+    for event in allowed:
+        distinct.setdefault(event.message_id, event)
     _link(cursor, site, distinct.values())
     people = identity.persons(cursor, site, {e.own_id for e in distinct.values() if e.own_id})
     cursor.register("arrived", _table(list(distinct.values()), people))
-    names = cursor.execute(
+    rows = cursor.execute(
         "insert or ignore into online select * from arrived returning message_id"
     ).fetchall()
     cursor.unregister("arrived")
-    fresh = [distinct[name] for (name,) in names]
+    new = {name for (name,) in rows}
+    fresh = [event for event in distinct.values() if event.message_id in new]
     kept, unfit = orders.keep_events(cursor, [*fresh, *gone])
     for event, _ in unfit:
         cursor.execute(
@@ -242,7 +312,7 @@ def _keep(
         events=len(fresh) - len(unfit),
         duplicates=len(allowed) - len(fresh),
         orders=len(kept),
-        forgotten=len(gone),
+        forgotten=len(events) - len(allowed),
     )
     return [*fresh, *gone], unfit, taken
 
@@ -280,7 +350,7 @@ def _link(cursor: duckdb.DuckDBPyConnection, site: str, events: Iterable[Event])
             identity.attribute(cursor, site, changed)
 
 
-def _quarantine(cursor: duckdb.DuckDBPyConnection, refused: Iterable[Refused]) -> None:
+def quarantine(cursor: duckdb.DuckDBPyConnection, refused: Iterable[Refused]) -> None:
     """Keep what was refused; what is the same to the letter stands once."""
     for each in refused:
         raw = each.raw[:RAW_BYTES_KEPT]

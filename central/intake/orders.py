@@ -60,8 +60,11 @@ def keep_events(
     Returns the ids of those that are new, and what cannot be kept, with the reason.
     """
     pairs = [(event, event.order) for event in events if event.order]
-    sales = [(event, order) for event, order in pairs if order.of is None]
-    fresh = keep(cursor, _table(sales)) if sales else set()
+    sales: dict[str, tuple[Event, Order]] = {}
+    for event, order in pairs:
+        if order.of is None:
+            sales.setdefault(order.order_id, (event, order))
+    fresh = keep(cursor, _table(list(sales.values()))) if sales else set()
     refused = []
     for event, order in pairs:
         if order.of is not None:

@@ -233,10 +233,12 @@ def read(
     kind: Kind | None = None,
     envelope: Envelope | None = None,
     position: int = 0,
+    believed: bool = False,
 ) -> Event:
     """One call as an event.
 
     kind: what the address says; else the call's own `type`. position: its place in the batch.
+    believed: its time is right as it is, and must be there.
     A call without `messageId` gets one made of its content, so that a repetition is known where the
     call has a time of its own; else each is an event of its own.
 
@@ -248,6 +250,10 @@ def read(
         call = _call.decode(raw)
         if envelope is not None:
             _inherit(call, envelope)
+        if believed:
+            call.sent_at = None
+            if call.original_timestamp is None and call.timestamp is None:
+                raise RefusedError("timestamp: a call in a file needs one")
         return _event(call, kind or call.type, raw, source, received, position)
     except RefusedError:
         raise
