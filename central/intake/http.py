@@ -14,9 +14,10 @@ from fastapi import APIRouter, Depends, Header, HTTPException, Path, Request, Re
 from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
 
-from central.intake import segment, shopify
+from central.intake import batches, segment, shopify
+from central.intake.batches import RefusedError
 from central.intake.online import Arrived, OnlineIntake, Refused
-from central.intake.segment import KINDS, Kind, RefusedError, Source
+from central.intake.segment import KINDS, Kind, Source
 
 _basic = HTTPBasic(auto_error=False, description="The write key as user name; no password.")
 _ANY_PAGE = {
@@ -163,14 +164,14 @@ def _endpoint(intake: OnlineIntake, kind: Kind | None) -> Callable[..., Awaitabl
 
 def _is_json(body: bytes) -> bool:
     try:
-        segment.decodable(body)
+        batches.decodable(body)
     except RefusedError:
         return False
     return True
 
 
 def _source(intake: OnlineIntake, credentials: HTTPBasicCredentials | None, body: bytes) -> Source:
-    written = credentials.username if credentials else segment.write_key(body)
+    written = credentials.username if credentials else batches.write_key(body)
     key = intake.key(written) if written else None
     if key is None:
         raise HTTPException(

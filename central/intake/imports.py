@@ -113,7 +113,7 @@ def _calls(
         if rules is None:
             yield from ((None, line.strip()) for line in file if line.strip())
             return
-        rows = csv.DictReader(io.TextIOWrapper(file, encoding="utf-8", errors="replace"))
+        rows = csv.DictReader(line.decode(errors="replace") for line in file)
         names = list(rows.fieldnames or [])
         wanted = {rules.event, rules.time, rules.user_id, rules.anonymous_id, *rules.properties}
         absent = wanted - set(names) - {None}

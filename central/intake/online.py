@@ -16,8 +16,9 @@ import pyarrow as pa
 
 from central import forgotten, windows
 from central.config import Config, ShopifyShop, WriteKey
-from central.intake import identity, orders, segment
-from central.intake.segment import KINDS, Event, Kind, RefusedError, Source
+from central.intake import batches, identity, orders, segment
+from central.intake.batches import RefusedError
+from central.intake.segment import KINDS, Event, Kind, Source
 from central.store import Store, utc
 
 BATCH = "/v1/batch"
@@ -55,7 +56,7 @@ class Arrived:
         *,
         kind: Kind | None = None,
         kept: bytes | None = None,
-        envelope: segment.Envelope | None = None,
+        envelope: batches.Envelope | None = None,
         position: int = 0,
         believed: bool = False,
     ) -> None:
@@ -80,7 +81,7 @@ class Arrived:
     def add_batch(self, body: bytes, source: Source, received: datetime) -> str | None:
         """Read the calls of a batch; returns why none of them could be."""
         try:
-            envelope = segment.split(body)
+            envelope = batches.split(body)
         except RefusedError as error:
             self.refused.append(Refused(source, BATCH, str(error), body, received))
             return str(error)
@@ -91,7 +92,7 @@ class Arrived:
                 source,
                 received,
                 BATCH,
-                kept=segment.alone(envelope, call),
+                kept=batches.alone(envelope, call),
                 envelope=envelope,
                 position=position,
             )

@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from central import forgotten
 from central.intake import identity
-from central.intake.segment import Event, Order, RefusedError
+from central.intake.batches import RefusedError
+from central.intake.segment import Event, Order
 from central.store import utc
 
 COLUMNS = (

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from central.intake.segment import RefusedError
+from central.intake.batches import RefusedError
 
 BODY_BYTES = 2 * 1024 * 1024
 _SOLD = ("orders/create", "orders/paid")

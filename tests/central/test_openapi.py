@@ -12,6 +12,7 @@ import schemathesis
 from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from schemathesis.core import NotSet
 from schemathesis.core.result import Ok
 
 from central.api import create
@@ -36,7 +37,7 @@ def ask(app: FastAPI, case: schemathesis.Case[Any]) -> httpx.Response:
                 case.method,
                 case.formatted_path,
                 params=dict(case.query or {}),
-                content=json.dumps(case.body).encode() if case.body else None,
+                content=None if isinstance(case.body, NotSet) else json.dumps(case.body).encode(),
                 auth=httpx.BasicAuth(WEB, ""),
             )
 

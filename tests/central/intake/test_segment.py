@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from central.intake import segment
-from central.intake.segment import Event, Order, RefusedError, Source
+from central.intake import batches, segment
+from central.intake.batches import RefusedError
+from central.intake.segment import Event, Order, Source
 
 WEB = Source("web", "web", "EUR")
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -57,8 +58,8 @@ def test_an_envelope_speaks_for_its_calls() -> None:
         "context": {"campaign": {"source": "mail"}},
         "batch": [{"type": "page", "timestamp": "2026-03-02T11:58:00Z"}],
     }
-    envelope = segment.split(json.dumps(body).encode())
-    for raw in (envelope.batch[0], segment.split(segment.alone(envelope, b"{}")).batch[0]):
+    envelope = batches.split(json.dumps(body).encode())
+    for raw in (envelope.batch[0], batches.split(batches.alone(envelope, b"{}")).batch[0]):
         event = segment.read(bytes(raw), WEB, NOON, kind="page", envelope=envelope)
         assert event.campaign == '{"source":"mail"}'
     event = segment.read(bytes(envelope.batch[0]), WEB, NOON, envelope=envelope)
