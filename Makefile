@@ -53,9 +53,11 @@ $(VENV)/demo: pyproject.toml constraints.txt
 	@deploy/setup $(PYTHON) $(VENV) -c constraints.txt -e ".[edge,central]" amqtt
 	@touch $@
 
+# The SDK wants an older python-dateutil than the rest; what it uses of it is in the newer one, too.
 $(VENV)/dev: pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) for the tests: about 230 MB to fetch, 1.3 GB on disk, two minutes or so."
 	@deploy/setup $(PYTHON) $(VENV) -c constraints.txt -e ".[dev]"
+	@deploy/setup $(PYTHON) $(VENV) -c constraints.txt --no-deps segment-analytics-python
 	@deploy/system mosquitto chromium
 	@touch $@ $(VENV)/demo
 

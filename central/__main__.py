@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from central import __version__, backup, compaction, local
-from central.config import CentralError, Config, load
+from central.config import CHANNELS, CentralError, Config, load
 from central.store import REPLACED
 
 
@@ -48,6 +48,26 @@ def _parser() -> argparse.ArgumentParser:
     orders.add_argument("--channel", default="web", choices=["web", "pos", "app"])
     orders.add_argument("--shift", type=float, default=0.0, help="seconds added to every time")
     orders.set_defaults(run=_import_orders)
+    till = _command(
+        imports,
+        "till",
+        "load a till's receipts from CSV",
+        "import till receipts.csv --mapping till.yaml --config central.yaml",
+    )
+    till.add_argument("file", type=Path)
+    till.add_argument("--mapping", type=Path, required=True, help="which column is what (YAML)")
+    till.set_defaults(run=_import_till)
+    online = _command(
+        imports,
+        "online",
+        "load calls of the Segment spec, one a line, or a CSV with a mapping",
+        "import online events.ndjson.gz --site web --channel web --config central.yaml",
+    )
+    online.add_argument("file", type=Path)
+    online.add_argument("--site", required=True, help="the shop, or the web shop")
+    online.add_argument("--channel", default="web", choices=CHANNELS)
+    online.add_argument("--mapping", type=Path, help="which column of a CSV is what (YAML)")
+    online.set_defaults(run=_import_online)
     windows = _command(
         imports,
         "windows",
@@ -56,6 +76,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     windows.add_argument("file", type=Path, help="columns site, measure, subject, start, value")
     windows.set_defaults(run=_import_windows)
+    forget = _command(
+        commands,
+        "forget",
+        "erase a person from both files, so that no repetition brings them back",
+        "forget ada@example.org --config central.yaml",
+    )
+    forget.add_argument("id", help="a user's or an anonymous id; all linked to it go, too")
+    forget.set_defaults(run=_forget)
     _quarantine_parsers(commands)
     _file_parsers(commands)
     return parser
@@ -179,7 +207,30 @@ def _compact(config: Config, options: argparse.Namespace) -> None:
 def _import_orders(config: Config, options: argparse.Namespace) -> None:
     arguments = {"site": options.site, "channel": options.channel, "shift": options.shift}
     file = str(options.file.absolute())
-    print(local.run(config, "import-orders", {"file": file, **arguments}))
+    print(local.run(config, "import-orders", {"file": file, **arguments}, _progress))
+
+
+def _import_till(config: Config, options: argparse.Namespace) -> None:
+    arguments = {"file": str(options.file.absolute()), "mapping": str(options.mapping.absolute())}
+    print(local.run(config, "import-till", arguments, _progress))
+
+
+def _import_online(config: Config, options: argparse.Namespace) -> None:
+    arguments = {
+        "file": str(options.file.absolute()),
+        "site": options.site,
+        "channel": options.channel,
+        "mapping": str(options.mapping.absolute()) if options.mapping else None,
+    }
+    print(local.run(config, "import-online", arguments, _progress))
+
+
+def _forget(config: Config, options: argparse.Namespace) -> None:
+    print(local.run(config, "forget", {"id": options.id}, _progress))
+
+
+def _progress(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)
 
 
 def _import_windows(config: Config, options: argparse.Namespace) -> None:

@@ -11,6 +11,7 @@ from pydantic import AwareDatetime
 
 from central import __version__, audits, console, gaps, series
 from central.incidents import listed
+from central.intake import online
 from central.intake.http import router
 from central.metrics import AREAS, CATALOGUE
 from central.service import Service
@@ -76,6 +77,11 @@ def create(service: Service) -> FastAPI:
             for metric in metrics
         ]
 
+    @app.get("/v1/events", tags=["online"])
+    def events() -> list[dict[str, Any]]:
+        """What came in online, counted by site, channel, kind and name, the most first."""
+        return online.names(service.store)
+
     @app.get("/v1/audits", tags=["series"])
     def read_audits(
         site: Annotated[str, Query(pattern="^[a-z0-9-]{1,40}$")],
@@ -117,6 +123,7 @@ def describe(service: Service) -> dict[str, Any]:
     """The state of central in numbers."""
     intake = service.intake
     gaps = intake.gaps()
+    taken = service.online.tally
     orders = service.store.central().execute("select count(*) from orders").fetchone()
     return {
         "version": __version__,
@@ -130,8 +137,13 @@ def describe(service: Service) -> dict[str, Any]:
         "waiting": service.subscriber.waiting(),
         "quarantined": dict(intake.tally.quarantined),
         "orders": orders[0] if orders else 0,
-        "orders_posted": service.online.stored,
-        "ignored": dict(service.online.ignored),
+        "online": {
+            "events": taken.events,
+            "orders": taken.orders,
+            "duplicates": taken.duplicates,
+            "forgotten": taken.forgotten,
+            "quarantined": dict(taken.refused),
+        },
         "points": series.points(service.store),
         "incidents": service.incidents.opened,
         "notified": service.notifier.delivered,

@@ -6,7 +6,7 @@ import re
 from datetime import date, datetime, time, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -189,12 +189,24 @@ class Site(_Model):
         return self.name or self.id
 
 
+Channel = Literal["store", "pos", "web", "app", "search", "email", "social", "support"]
+CHANNELS: tuple[str, ...] = get_args(Channel)
+
+
 class WriteKey(_Model):
-    """A key with which a till or a web shop may send orders for one site."""
+    """A key with which somebody may send events and orders for one site and channel."""
 
     key: Annotated[str, Field(min_length=8)]
     site: Slug
-    channel: Literal["pos", "web", "app"] = "pos"
+    channel: Channel = "pos"
+
+
+class ShopifyShop(_Model):
+    """A shop whose order webhooks come to `/v1/shopify/{site}`, signed with its secret."""
+
+    site: Slug
+    secret: Annotated[str, Field(min_length=8)]
+    channel: Channel = "web"
 
 
 class Webhook(_Model):
@@ -228,6 +240,7 @@ class Config(_Model):
     http: Http = Http()
     sites: tuple[Site, ...] = ()
     write_keys: tuple[WriteKey, ...] = ()
+    shopify: tuple[ShopifyShop, ...] = ()
     webhooks: tuple[Webhook, ...] = ()
     grace_seconds: Annotated[float, Field(gt=0)] = 300.0
     settle_seconds: Annotated[float, Field(ge=0)] = 60.0
@@ -325,6 +338,7 @@ def _keys(place: tuple[object, ...]) -> list[str]:
         **dict.fromkeys((*WEEKDAYS, "exceptions"), Opening),
         "zones": Zone,
         "write_keys": WriteKey,
+        "shopify": ShopifyShop,
         "webhooks": Webhook,
         "retention": Retention,
     }

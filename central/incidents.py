@@ -219,13 +219,13 @@ class Incidents:
             )
 
     def _sum(self, site: str, metric: str, first: int, last: int) -> Sum | None:
-        row = self._cursor.execute(
+        (row,) = self._cursor.execute(
             "select sum(value), sum(expected), sum(variance) from expectation where site = ?"
             ' and metric = ? and "window" between ? and ? and value is not null'
             " and expected is not null",
             [site, metric, first, last],
-        ).fetchone()
-        return None if row is None or row[0] is None else Sum(*row)
+        ).fetchall()
+        return None if row[0] is None else Sum(*row)
 
     def _sentence(self, tick: Tick, incident: Incident) -> str:
         people, sales = (

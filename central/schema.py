@@ -80,7 +80,9 @@ create table notice (
     primary key (incident, receiver, event));
 """,
     # `bin` numbers the bins of a histogram; what is no histogram has bin 0.
-    # `person` is who an order or an event belongs to; `link` says which of them are one.
+    # `person` is who an order or an event is counted for; the ids that it came with stay beside it
+    # (`customer` of an order), and `link` says which of them are one. `importing` holds how many
+    # rows are in of the files whose import has not ended.
     """
 create table if not exists audit (
     site varchar, device varchar, kind varchar, subject varchar, role varchar, "window" bigint,
@@ -92,6 +94,7 @@ alter table orders add column region varchar;
 alter table orders add column postcode varchar;
 alter table orders add column store varchar;
 alter table orders add column fulfilment varchar;
+alter table orders add column customer varchar;
 create table online (
     site varchar, channel varchar, message_id varchar, kind varchar, name varchar,
     "time" timestamp, received timestamp, person varchar, anonymous_id varchar, user_id varchar,
@@ -109,5 +112,6 @@ create table quarantine (
     received timestamp, site varchar, channel varchar, place varchar, reason varchar,
     size bigint, raw blob);
 create table overflow (day date primary key, count bigint, bytes bigint);
+create table importing (digest varchar primary key, done bigint);
 """,
 )

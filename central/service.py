@@ -12,14 +12,15 @@ import uvicorn
 
 from central import audits, compaction, retention, windows
 from central.closing import Closing
+from central.commands import Scope
 from central.config import CentralError, Config
 from central.detect import kernels
 from central.incidents import Incidents
 from central.intake.commit import Device
 from central.intake.events import Intake
-from central.intake.http import OnlineIntake
 from central.intake.mqtt import Subscriber
-from central.local import LocalServer, Scope
+from central.intake.online import OnlineIntake
+from central.local import LocalServer
 from central.notify import Notifier
 from central.store import Store
 from central.watch import Watch
@@ -58,7 +59,7 @@ class Service:
         self._audits: dict[Device, tuple[wire.Audit, ...]] = {}
         self._closing = Closing(config, self.intake, self.began)
         self._watch = Watch(store, config)
-        self._local = LocalServer(Scope(store, config, self.intake))
+        self._local = LocalServer(Scope(store, config, self.intake, self.online))
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tick", daemon=True)
 

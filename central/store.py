@@ -77,8 +77,9 @@ class Store:
         name = uuid.uuid4().hex
         for database in (self._floor, self._central):
             database.execute("update meta set pair = ?", [name])
-        row = self._central.execute("select generation from meta").fetchone()
-        return int(row[0]) if row else 0
+        # All, or the reading stays open, and with it the checkpoint shut.
+        ((generation,),) = self._central.execute("select generation from meta").fetchall()
+        return int(generation)
 
     def close(self) -> None:
         """Write everything to the files and let go of them."""
@@ -88,8 +89,10 @@ class Store:
     def _pair(self, folder: Path) -> None:
         databases = self._floor, self._central
         query = "select pair, generation from meta"
-        rows = [database.execute(query).fetchone() for database in databases]
-        if rows == [(None, 1), (None, 1)]:
+        # All rows are fetched: one that is left would keep its transaction open, and as long as it
+        # is open nothing of the log is written into the file.
+        rows = [database.execute(query).fetchall() for database in databases]
+        if rows == [[(None, 1)], [(None, 1)]]:
             name = uuid.uuid4().hex
             for database in databases:
                 database.execute("update meta set pair = ?", [name])
@@ -138,10 +141,10 @@ def _migrate(database: duckdb.DuckDBPyConnection, path: Path, migrations: Sequen
     """Bring a file to the newest version, each step whole or not at all."""
     with transaction(database):
         database.execute(_META)
-        row = database.execute("select schema_version from meta").fetchone()
-        if row is None:
+        rows = database.execute("select schema_version from meta").fetchall()
+        if not rows:
             database.execute("insert into meta values (null, 1, 0)")
-    version = int(row[0]) if row else 0
+    version = int(rows[0][0]) if rows else 0
     if version > len(migrations):
         raise StoreError(
             f"{path}: schema {version}, of which this release knows {len(migrations)};"

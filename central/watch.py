@@ -102,13 +102,13 @@ class Watch:
             self._interrupted = False
 
     def _beginning(self, site: str, bound: int) -> int:
-        row = self._cursor.execute(
+        ((imported,),) = self._cursor.execute(
             "select max(\"window\") from partial where site = ? and part like 'import:%'", [site]
-        ).fetchone()
-        if row is None or row[0] is None:
+        ).fetchall()
+        if imported is None:
             # The window in which a shop is first seen was not watched from its beginning.
             return bound
-        return int(min(row[0], bound - 1))
+        return int(min(imported, bound - 1))
 
     def _series(self, sites: Iterable[str]) -> tuple[Key, ...]:
         rows = self._cursor.execute(
@@ -134,8 +134,8 @@ class Watch:
         self._detector = Detector(series)
         self._sites = [self._config.site(site) for site, _, _ in series]
         last = max(self._processed.values(), default=0)
-        row = self._cursor.execute('select min("window") from partial').fetchone()
-        first = max(row[0] if row and row[0] is not None else last, last - HISTORY_WINDOWS)
+        ((least,),) = self._cursor.execute('select min("window") from partial').fetchall()
+        first = max(last if least is None else least, last - HISTORY_WINDOWS)
         # What has been counted so far may all lie ahead: an order with a fast clock.
         first = min(first, last + 1)
         values = self._load(series, first, last + 1).values

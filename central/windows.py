@@ -84,7 +84,7 @@ def rebuild_orders(store: Store, first: int = 0) -> None:
 def expire_orders(store: Store, before: datetime) -> int:
     """Let go of the orders received before a moment; what they counted stays. Returns how many."""
     with store.write() as cursor:
-        return _expire(cursor, "orders", f"received < timestamp '{utc(before)}'")
+        return let_go(cursor, "orders", f"received < timestamp '{utc(before)}'")
 
 
 def rebuild_online(store: Store, changed: Iterable[int] | None = None) -> None:
@@ -139,7 +139,7 @@ def expire_online(store: Store, first: int) -> int:
         )
         leaving = "(site, channel, message_id) in (from leaving)"
         before = f"{_WINDOW} < {first:d}", f'"window" < {first:d}'
-        return _expire(cursor, "online", leaving, *before)
+        return let_go(cursor, "online", leaving, *before)
 
 
 def _count(
@@ -160,14 +160,17 @@ def _add(
     )
 
 
-def _expire(
+def let_go(
     cursor: duckdb.DuckDBPyConnection,
     table: str,
     gone: str,
     rows: str = "true",
     replaced: str = "true",
 ) -> int:
-    """Let the rows go for which `gone` holds, and count anew those that stay, as in `_count`."""
+    """Let the rows of orders or online go for which `gone` holds, within the transaction.
+
+    What they counted stays; those that stay are counted anew. Returns how many went.
+    """
     part = f"{table}:expired"
     _add(cursor, part, table, gone)
     row = cursor.execute(f"delete from {table} where {gone}").fetchone()

@@ -215,10 +215,11 @@ class Intake:
         return None
 
     def _layout(self, site: str, device: str) -> bytes | None:
-        row = self._floor.execute(
-            "select layout from device where (site, device) = (?, ?)", [site, device]
-        ).fetchone()
-        return row[0].encode() if row and row[0] else None
+        rows = self._floor.execute(
+            "select layout from device where (site, device) = (?, ?) and layout is not null",
+            [site, device],
+        ).fetchall()
+        return rows[0][0].encode() if rows else None
 
     def _write(self, commit: Commit) -> None:
         with transaction(self._floor):

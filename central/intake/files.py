@@ -1,14 +1,17 @@
 """File intake: orders and windows from Parquet or CSV, each import idempotent."""
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from central import windows
-from central.config import CentralError
+from central.intake import parts
+from central.intake.parts import ImportFileError
 from central.store import Store, utc
 
 ALIASES = {
@@ -17,13 +20,8 @@ ALIASES = {
     "quantity": ("quantity", "qty", "units"),
     "price": ("price", "unit_price"),
     "value": ("value", "total", "revenue", "total_price"),
+    "customer": ("customer", "customer_id", "user_id"),
 }
-
-
-class ImportFileError(CentralError):
-    """A file cannot be imported as it is."""
-
-    exit_code = 2
 
 
 @dataclass(frozen=True)
@@ -35,6 +33,12 @@ class Imported:
     returns: int
     repeated: int
     known: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.lines:,} lines read ({self.repeated:,} repeat another): {self.orders:,} orders"
+            f" and {self.returns:,} returns, {self.known:,} of them known before"
+        )
 
 
 def read(path: Path, *, text: bool = False) -> pa.Table:
@@ -81,12 +85,33 @@ def import_orders(
     currency: str,
     shift: timedelta = timedelta(0),
 ) -> Imported:
+    """`order_import` to its end."""
+    importing = order_import(
+        store, path, site=site, channel=channel, currency=currency, shift=shift
+    )
+    while True:
+        try:
+            next(importing)
+        except StopIteration as end:
+            done: Imported = end.value
+            return done
+
+
+def order_import(
+    store: Store,
+    path: Path,
+    *,
+    site: str,
+    channel: str,
+    currency: str,
+    shift: timedelta = timedelta(0),
+) -> Generator[str, None, Imported]:
     """Orders, a line an order or a line an item; lines of one order become one order.
 
     An order of negative value is a return. Lines that repeat another
     to the letter are counted, and kept: two of one item may well stand on one receipt. An order
     that is known already (site, channel, id) is left as it is, so that a repeated import adds
-    nothing. `shift` is added to every time.
+    nothing. `shift` is added to every time. Yields how far it is.
 
     Raises ImportFileError with the columns that are missing, or the value that is none.
     """
@@ -106,60 +131,53 @@ def import_orders(
         )
     names = {name: f'"{column}"' for name, column in columns.items() if column}
     try:
-        found = _take(store, rows, names, (site, channel), currency, shift)
+        brought, repeated = _brought(rows, names, (site, channel, currency), shift)
     except duckdb.Error as error:
         raise ImportFileError(
             f"{path}: {error}; {names['time']} must be a time, amounts must be numbers"
         ) from error
+    purpose = ("orders", site, channel, str(shift))
+    fresh = yield from parts.keep_orders(store, brought, parts.digest(path, *purpose))
     windows.rebuild_orders(store)
-    return found
+    returns = pc.sum(pc.less(brought["value"], 0.0)).as_py() or 0
+    orders = brought.num_rows
+    return Imported(rows.num_rows, orders - returns, returns, repeated, orders - fresh)
 
 
-def _take(
-    store: Store,
-    rows: pa.Table,
-    names: dict[str, str],
-    place: tuple[str, str],
-    currency: str,
-    shift: timedelta,
-) -> Imported:
+def _brought(
+    rows: pa.Table, names: dict[str, str], place: tuple[str, str, str], shift: timedelta
+) -> tuple[pa.Table, int]:
+    """The orders of the lines, by id, as `orders.keep` takes them; and the lines that repeat."""
     order, time = names["order_id"], names["time"]
     units = f"{names['quantity']}::double" if "quantity" in names else "1.0"
     value = (
         f"{names['value']}::double" if "value" in names else f"{names['price']}::double * {units}"
     )
-    with store.write() as cursor:
+    customer = f"any_value({names['customer']}::varchar)" if "customer" in names else "null"
+    with duckdb.connect() as cursor:
+        cursor.execute("set timezone = 'UTC'")
         cursor.register("lines", rows)
-        repeated = _number(
-            cursor,
-            "select count(*) - (select count(*) from (select distinct * from lines)) from lines",
-        )
-        cursor.execute(
-            f"create or replace temp table brought as select {order}::varchar as id,"
-            f" min({time}::timestamptz at time zone 'UTC') + to_seconds(?) as \"time\","
-            f" sum({value}) as value, sum({units}) as units from lines"
-            f" where {order} is not null and {time} is not null group by 1",
-            [shift.total_seconds()],
-        )
-        cursor.unregister("lines")
-        unfit = "select count(*) from brought where not (isfinite(value) and isfinite(units))"
-        if _number(cursor, unfit):
-            raise duckdb.ConversionException("an amount is NaN or infinite")
-        orders, returns, known = cursor.execute(
-            "select count(*), count(*) filter (value < 0),"
-            " count(*) filter (exists (select 1 from orders o where o.site = ? and o.channel = ?"
-            " and o.order_id = id)) from brought",
-            place,
-        ).fetchone() or (0, 0, 0)
-        cursor.execute(
-            'insert or ignore into orders (site, channel, order_id, "time", received, value, units,'
-            ' currency, kind) select ?, ?, id, "time", ?, value, units, ?,'
-            " case when value < 0 then 'return' else 'sale' end from brought",
-            [*place, utc(datetime.now(UTC)), currency],
-        )
-    return Imported(rows.num_rows, orders - returns, returns, repeated, known)
-
-
-def _number(cursor: duckdb.DuckDBPyConnection, query: str) -> int:
-    row = cursor.execute(query).fetchone()
-    return int(row[0]) if row else 0
+        distinct = cursor.sql("select count(*) from (select distinct * from lines)").fetchall()
+        brought = cursor.sql(
+            "select $site as site, $channel as channel, id as order_id, brought.time,"
+            " $now as received, value, units, $currency as currency,"
+            " case when value < 0 then 'return' else 'sale' end as kind, customer::varchar as"
+            " customer, null::varchar as region, null::varchar as postcode,"
+            f" null::varchar as store, null::varchar as fulfilment from (select {order}::varchar"
+            f" as id, min({time}::timestamptz at time zone 'UTC') + to_seconds($shift) as \"time\","
+            f" sum({value}) as value, sum({units}) as units, {customer} as customer from lines"
+            f" where {order} is not null and {time} is not null group by 1) brought order by 3",
+            params={
+                "site": place[0],
+                "channel": place[1],
+                "currency": place[2],
+                "now": utc(datetime.now(UTC)),
+                "shift": shift.total_seconds(),
+            },
+        ).to_arrow_table()
+    if (
+        not pc.all(pc.is_finite(brought["value"])).as_py()
+        or not pc.all(pc.is_finite(brought["units"])).as_py()
+    ):
+        raise duckdb.ConversionException("an amount is NaN or infinite")
+    return brought, rows.num_rows - int(distinct[0][0])

@@ -1,181 +1,215 @@
-"""HTTP intake: orders in the language of the Segment spec.
+"""HTTP intake: the calls of the Segment spec, and Shopify's webhooks.
 
-Source: the Segment HTTP tracking API and its ecommerce events, version 2. The write key is the
-user name of HTTP Basic; it says which shop and channel the orders belong to.
+A write key is the user name of HTTP Basic, or `writeKey` in the body. Answers are those of the
+spec: 200 for what has arrived, be it kept or quarantined; 400 for what is no JSON or too large.
 """
 
-import secrets
-import threading
-from collections import Counter
-from datetime import UTC, datetime, timedelta
+import zlib
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, HTTPException, Request
+import duckdb
+from fastapi import APIRouter, Depends, Header, HTTPException, Path, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from central import windows
-from central.config import Config, WriteKey
-from central.store import Store, utc
+from central.intake import batches, segment, shopify
+from central.intake.batches import RefusedError
+from central.intake.online import Arrived, OnlineIntake, Refused
+from central.intake.segment import KINDS, Kind, Source
 
-MAX_BYTES = 32 * 1024
-ORDER_COMPLETED = "Order Completed"
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-NAMES_TOLD_APART = 1_000
-_basic = HTTPBasic(description="The write key as user name; no password.")
-Money = Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
+_basic = HTTPBasic(auto_error=False, description="The write key as user name; no password.")
+_ANY_PAGE = {
+    "access-control-allow-origin": "*",
+    "access-control-allow-headers": "authorization, content-type, content-encoding",
+    "access-control-max-age": "86400",
+}
+Answer = dict[str, bool]
+Credentials = Annotated[HTTPBasicCredentials | None, Depends(_basic)]
+
+_CALL = {
+    "type": "object",
+    "properties": {
+        "type": {"enum": list(KINDS)},
+        "event": {"type": "string", "examples": ["Order Completed"]},
+        "name": {"type": "string"},
+        "userId": {"type": ["string", "number"]},
+        "anonymousId": {"type": ["string", "number"]},
+        "previousId": {"type": "string"},
+        "groupId": {"type": "string"},
+        "messageId": {"type": "string"},
+        "timestamp": {"type": "string", "format": "date-time"},
+        "sentAt": {"type": "string", "format": "date-time"},
+        "properties": {
+            "type": "object",
+            "properties": {
+                "order_id": {"type": "string"},
+                "total": {"type": ["number", "string"]},
+                "currency": {"type": "string"},
+                "products": {"type": "array", "items": {"type": "object"}},
+            },
+        },
+        "traits": {"type": "object"},
+        "context": {"type": "object"},
+    },
+}
+_BATCH = {
+    "type": "object",
+    "properties": {
+        "batch": {"type": "array", "items": _CALL},
+        "sentAt": {"type": "string", "format": "date-time"},
+        "writeKey": {"type": "string"},
+        "context": {"type": "object"},
+    },
+    "required": ["batch"],
+}
 
 
-class Product(BaseModel):
-    """One line of an order."""
+class BodyError(Exception):
+    """A body that cannot be read: why, and what is there of it."""
 
-    model_config = ConfigDict(extra="allow")
-    quantity: Annotated[float, Field(allow_inf_nan=False, ge=0, le=1e6)] = 1.0
-
-
-class Order(BaseModel):
-    """Properties of `Order Completed`; `total` is what was paid, else `revenue` or `value`."""
-
-    model_config = ConfigDict(extra="allow")
-    order_id: Annotated[str, Field(min_length=1, max_length=200)]
-    total: Money | None = None
-    revenue: Money | None = None
-    value: Money | None = None
-    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = None
-    products: Annotated[list[Product], Field(max_length=1000)] = []
-
-
-class Track(BaseModel):
-    """A `track` call. Times are RFC 3339 with an offset."""
-
-    model_config = ConfigDict(extra="allow", populate_by_name=True)
-    event: Annotated[str, Field(min_length=1, max_length=200)]
-    properties: dict[str, Any] = {}
-    timestamp: AwareDatetime | None = None
-    original_timestamp: Annotated[AwareDatetime | None, Field(alias="originalTimestamp")] = None
-    sent_at: Annotated[AwareDatetime | None, Field(alias="sentAt")] = None
-
-    def time(self, received: datetime) -> datetime:
-        """When it happened by our clock: receivedAt − (sentAt − originalTimestamp).
-
-        Raises OverflowError for a time that no calendar has.
-        """
-        said = self.original_timestamp or self.timestamp
-        if said is None:
-            return received
-        return received - (self.sent_at - said) if self.sent_at else said
-
-
-class OnlineIntake:
-    """Takes orders in; one with a known (site, channel, id) adds nothing."""
-
-    def __init__(self, store: Store, config: Config) -> None:
-        self._store, self._config = store, config
-        self._changed: int | None = 0
-        self._lock = threading.Lock()
-        self.stored = 0
-        self.duplicates = 0
-        self.ignored: Counter[str] = Counter()
-
-    def key(self, written: str) -> WriteKey | None:
-        """The settings of a write key, if there is such a key."""
-        keys = self._config.write_keys
-        return next(
-            (key for key in keys if secrets.compare_digest(key.key.encode(), written.encode())),
-            None,
-        )
-
-    def ignore(self, event: str) -> None:
-        """Count an event that is not kept; names beyond the first thousand count together."""
-        with self._lock:
-            known = event in self.ignored or len(self.ignored) < NAMES_TOLD_APART
-            self.ignored[event if known else "other events"] += 1
-
-    def add(self, key: WriteKey, order: Order, time: datetime) -> bool:
-        """Keep an order; False where it was known."""
-        amounts = (order.total, order.revenue, order.value)
-        value = next((amount for amount in amounts if amount is not None), 0.0)
-        currency = order.currency or self._config.site(key.site).currency
-        units = sum(product.quantity for product in order.products) or 1.0
-        kind = "return" if value < 0 else "sale"
-        now = utc(datetime.now(UTC))
-        place = key.site, key.channel
-        with self._store.write() as cursor:
-            row = cursor.execute(
-                'insert or ignore into orders (site, channel, order_id, "time", received, value,'
-                " units, currency, kind) values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [*place, order.order_id, utc(time), now, value, units, currency, kind],
-            ).fetchone()
-        fresh = bool(row and row[0])
-        with self._lock:
-            self.stored += fresh
-            self.duplicates += not fresh
-        if fresh:
-            self.change(windows.key(time))
-        return fresh
-
-    def change(self, window: int) -> None:
-        """Remember that the orders of a window are not those that were counted."""
-        with self._lock:
-            self._changed = window if self._changed is None else min(window, self._changed)
-
-    def changed(self) -> int | None:
-        """The first window that has had orders since the last call; None without any."""
-        with self._lock:
-            changed, self._changed = self._changed, None
-            return changed
+    def __init__(self, reason: str, raw: bytes) -> None:
+        super().__init__(reason)
+        self.raw = raw
 
 
 def router(intake: OnlineIntake) -> APIRouter:
     """The routes of the HTTP intake."""
     routes = APIRouter(prefix="/v1", tags=["intake"])
-    body = {"content": {"application/json": {"schema": Track.model_json_schema()}}}
 
-    @routes.post("/track", openapi_extra={"requestBody": {**body, "required": True}})
-    async def track(
-        request: Request, credentials: Annotated[HTTPBasicCredentials, Depends(_basic)]
-    ) -> dict[str, bool | str]:
-        """Take in one event. `Order Completed` is kept; others are counted by name."""
-        key = intake.key(credentials.username)
-        if key is None:
-            raise HTTPException(
-                401, "unknown write key; add it under `write_keys`", {"WWW-Authenticate": "Basic"}
+    def add(paths: tuple[str, ...], name: str, words: str, schema: dict[str, Any]) -> None:
+        body = {"required": True, "content": {"application/json": {"schema": schema}}}
+        for number, path in enumerate(paths):
+            routes.add_api_route(
+                path,
+                _endpoint(intake, next((kind for kind in KINDS if kind == name), None)),
+                methods=["POST"],
+                name=name,
+                summary=words,
+                include_in_schema=number == 0,
+                openapi_extra={"requestBody": body},
             )
-        received = datetime.now(UTC)
+
+    for kind in KINDS:
+        # One letter is how the SDK for browsers calls it.
+        add((f"/{kind}", f"/{kind[0]}"), kind, f"Take in one `{kind}` call.", _CALL)
+    add(("/batch", "/b", "/import"), "batch", "Take in many calls, each with its `type`.", _BATCH)
+
+    @routes.options("/{path:path}", include_in_schema=False)
+    async def preflight(path: str) -> Response:
+        return Response(status_code=204, headers=_ANY_PAGE)
+
+    @routes.post(
+        "/shopify/{site}",
+        openapi_extra={"requestBody": {"content": {"application/json": {"schema": {}}}}},
+    )
+    async def webhook(
+        request: Request,
+        site: Annotated[str, Path(pattern="^[a-z0-9-]{1,40}$")],
+        x_shopify_topic: Annotated[str, Header()] = "",
+        x_shopify_hmac_sha256: Annotated[str, Header()] = "",
+    ) -> Answer:
+        """Take in an order webhook, signed with the shop's secret."""
+        shop = intake.shopify(site)
+        if shop is None:
+            raise HTTPException(404, f"no Shopify shop at {site}; add it under `shopify`")
         try:
-            call = Track.model_validate_json(await _body(request))
-            if call.event != ORDER_COMPLETED:
-                intake.ignore(call.event)
-                return {"success": True, "stored": False}
-            order = Order.model_validate(call.properties)
-        except ValidationError as error:
-            raise HTTPException(400, _explain(error)) from error
+            body = await _body(request, shopify.BODY_BYTES)
+        except BodyError as error:
+            raise HTTPException(400, str(error)) from error
+        if not shopify.signed(shop.secret, body, x_shopify_hmac_sha256):
+            raise HTTPException(401, "not signed with the secret under `shopify`")
+        received, source, arrived = datetime.now(UTC), intake.source(shop), Arrived()
         try:
-            time = call.time(received)
-        except OverflowError as error:
-            raise HTTPException(400, "timestamp: out of any calendar's range") from error
-        if time < EARLIEST:
-            raise HTTPException(400, f"timestamp: {time} is before the year {EARLIEST.year}")
-        if time - received > timedelta(days=1):
-            raise HTTPException(400, f"timestamp: {time} is more than a day ahead; send it as UTC")
-        stored = await run_in_threadpool(intake.add, key, order, time)
-        return {"success": True, "stored": stored}
+            call = shopify.translate(x_shopify_topic, body)
+        except RefusedError as error:
+            place = f"/v1/shopify/{site} {x_shopify_topic}"[:100]
+            arrived.refused.append(Refused(source, place, str(error), body, received))
+        else:
+            if call is not None:
+                arrived.add(call, source, received, "/v1/track", kind="track")
+        await _take(intake, arrived)
+        return {"success": True}
 
     return routes
 
 
-async def _body(request: Request) -> bytes:
+def _endpoint(intake: OnlineIntake, kind: Kind | None) -> Callable[..., Awaitable[Answer]]:
+    place = f"/v1/{kind or 'batch'}"
+    limit = segment.EVENT_BYTES if kind else segment.BATCH_BYTES
+
+    async def endpoint(request: Request, response: Response, credentials: Credentials) -> Answer:
+        received, arrived, unread = datetime.now(UTC), Arrived(), None
+        try:
+            body = await _body(request, limit)
+        except BodyError as error:
+            body, unread = error.raw, str(error)
+        source = _source(intake, credentials, body)
+        response.headers.update(_ANY_PAGE)
+        if unread is not None:
+            arrived.refused.append(Refused(source, place, unread, body, received))
+        elif kind:
+            arrived.add(body, source, received, place, kind=kind)
+        else:
+            unread = arrived.add_batch(body, source, received)
+        await _take(intake, arrived)
+        if unread is not None or (kind and arrived.refused and not _is_json(body)):
+            reason = arrived.refused[0].reason
+            raise HTTPException(400, reason, {"access-control-allow-origin": "*"})
+        return {"success": True}
+
+    return endpoint
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        batches.decodable(body)
+    except RefusedError:
+        return False
+    return True
+
+
+def _source(intake: OnlineIntake, credentials: HTTPBasicCredentials | None, body: bytes) -> Source:
+    written = credentials.username if credentials else batches.write_key(body)
+    key = intake.key(written) if written else None
+    if key is None:
+        raise HTTPException(
+            401,
+            "unknown write key; add it under `write_keys`",
+            {"www-authenticate": "Basic", "access-control-allow-origin": "*"},
+        )
+    return intake.source(key)
+
+
+async def _take(intake: OnlineIntake, arrived: Arrived) -> None:
+    if arrived.events or arrived.refused:
+        try:
+            await run_in_threadpool(intake.take, arrived)
+        except duckdb.Error as error:
+            raise HTTPException(503, "nothing can be stored now; send it again") from error
+
+
+async def _body(request: Request, limit: int) -> bytes:
+    """The body, unpacked; of what is larger than `limit`, the first bytes. Raises BodyError."""
+    packed = request.headers.get("content-encoding", "").lower()
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > MAX_BYTES:
-            raise HTTPException(413, f"an event may have {MAX_BYTES} bytes; send smaller ones")
-    return bytes(body)
-
-
-def _explain(error: ValidationError) -> str:
-    return "; ".join(
-        f"{'.'.join(str(part) for part in problem['loc']) or 'body'}: {problem['msg']}"
-        for problem in error.errors(include_url=False)
-    )
+        if len(body) > limit:
+            raise BodyError(f"more than {limit} bytes; send smaller ones", bytes(body[:limit]))
+    if packed in ("", "identity"):
+        return bytes(body)
+    if packed != "gzip":
+        raise BodyError("content-encoding: only gzip can be unpacked", bytes(body))
+    # Never more than the limit is unpacked, whatever the few bytes claim to hold.
+    unpacking = zlib.decompressobj(wbits=31)
+    try:
+        unpacked = unpacking.decompress(bytes(body), limit + 1)
+    except zlib.error as error:
+        raise BodyError(f"not gzip: {error}", bytes(body)) from error
+    if len(unpacked) > limit:
+        raise BodyError(f"more than {limit} bytes when unpacked", unpacked[:limit])
+    if not unpacking.eof:
+        raise BodyError("gzip: the end is missing", unpacked)
+    return unpacked

@@ -238,3 +238,15 @@ def test_times_are_kept_as_naive_utc(store: Store) -> None:
     assert utc(noon) == datetime(2026, 7, 1, 10)
     row = store.floor().execute("select ?::timestamp", [datetime(2026, 7, 1, tzinfo=UTC)])
     assert row.fetchone() == (datetime(2026, 7, 1),)
+
+
+def test_an_open_store_keeps_nobody_from_writing_the_log_into_the_file(tmp_path: Path) -> None:
+    """A result that is not read to its end keeps its transaction open, and the log for ever."""
+    Store(tmp_path).close()
+    for name in ("floor", "central"):
+        store = Store(tmp_path)
+        cursor = getattr(store, name)()
+        cursor.execute("create table more as select 1 as x").fetchall()
+        cursor.execute("checkpoint").fetchall()
+        cursor.execute("drop table more").fetchall()
+        store.close()

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from central import windows
-from central.intake.files import Imported, ImportFileError, import_orders, import_windows, read
+from central.intake.files import Imported, import_orders, import_windows, read
+from central.intake.parts import ImportFileError
 from central.store import Store
 
 LINES = """order_id,time,quantity,price

@@ -1,214 +1,232 @@
-"""Orders over HTTP, in the language of the Segment spec."""
+"""Calls over HTTP, in the language of the Segment spec."""
 
-import asyncio
+import gzip
 import json
+import zlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
+import duckdb
 import pytest
-from fastapi import FastAPI
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from central import windows
-from central.config import Config, Site, WriteKey
-from central.intake import http
-from central.intake.http import MAX_BYTES, OnlineIntake, router
+from central.intake.segment import BATCH_BYTES, EVENT_BYTES, KINDS
 from central.store import Store
+from tests.central.intake.online_app import TILL, WEB, Client, quarantine, rows
 
-TILL, WEB = "till-key-1", "web-key-1"
-CONFIG = Config(
-    sites=(Site(id="leeds"), Site(id="web", kind="web", currency="EUR")),
-    write_keys=(
-        WriteKey(key=TILL, site="leeds"),
-        WriteKey(key=WEB, site="web", channel="web"),
+OK = {"success": True}
+
+
+def viewed(message: str = "m1", **more: Any) -> dict[str, Any]:
+    return {"event": "Product Viewed", "userId": "ada", "messageId": message, **more}
+
+
+def batch(*calls: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"batch": [{"type": "track", **call} for call in calls], **more}
+
+
+def events(store: Store) -> list[Any]:
+    return rows(store, "select site, channel, message_id, kind, name from online order by all")
+
+
+CALLS: dict[str, dict[str, Any]] = {
+    "track": viewed(),
+    "identify": {"userId": "ada", "anonymousId": "cookie", "traits": {"email": "a@example.org"}},
+    "page": {"anonymousId": "cookie", "name": "Home", "properties": {"path": "/"}},
+    "screen": {"anonymousId": "phone", "name": "Basket"},
+    "group": {"userId": "ada", "groupId": "acme"},
+    "alias": {"previousId": "ada", "userId": "ada.l"},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("short", [False, True])
+def test_each_call_has_its_address(client: Client, store: Store, kind: str, *, short: bool) -> None:
+    answer = client.post(f"/v1/{kind[0] if short else kind}", CALLS[kind])
+    assert (answer.status_code, answer.json()) == (200, OK)
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert [(row[0], row[1], row[3]) for row in events(store)] == [("web", "web", kind)]
+    assert quarantine(store) == []
+
+
+@pytest.mark.parametrize("path", ["/v1/batch", "/v1/b", "/v1/import"])
+def test_a_batch_is_taken_and_its_repetition_adds_nothing(
+    client: Client, store: Store, path: str
+) -> None:
+    calls = [{"type": kind, "messageId": kind, **call} for kind, call in CALLS.items()]
+    for _ in range(2):
+        assert client.post(path, {"batch": calls}).json() == OK
+    assert {row[3] for row in events(store)} == set(KINDS)
+    tally = client.intake.tally
+    assert (tally.events, tally.duplicates) == (6, 6)
+
+
+def test_the_key_says_site_and_channel(client: Client, store: Store) -> None:
+    for key in (TILL, WEB, "search-key", "email-key", "social-key", "support-key", "app-key-1"):
+        assert client.post("/v1/track", viewed(), key).status_code == 200
+    assert {(site, channel) for site, channel, *_ in events(store)} == {
+        ("leeds", "pos"),
+        *(("web", name) for name in ("web", "search", "email", "social", "support", "app")),
+    }
+
+
+def test_the_key_may_stand_in_the_body(client: Client, store: Store) -> None:
+    assert client.post("/v1/t", viewed("1", writeKey=WEB), None).json() == OK
+    assert client.post("/v1/batch", batch(viewed("2"), writeKey=WEB), None).json() == OK
+    deep = json.dumps(batch(viewed("3"), {}, writeKey=WEB)).replace("{}", "[" * 9000 + "]" * 9000)
+    assert client.post("/v1/batch", deep.encode(), None).json() == OK
+    assert [row[2] for row in events(store)] == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("key", ["unknown-key", "", "schlüssel", None])
+def test_an_unknown_key_is_refused(client: Client, store: Store, key: str | None) -> None:
+    for body in (viewed(), b"{", viewed(writeKey=7), viewed(writeKey="\ud800")):
+        answer = client.post("/v1/track", body, key)
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"].startswith("Basic")
+    assert events(store) == quarantine(store) == []
+
+
+def test_a_page_elsewhere_may_ask_first(client: Client) -> None:
+    answer = client.send("OPTIONS", "/v1/track")
+    assert answer.status_code == 204
+    assert "authorization" in answer.headers["access-control-allow-headers"]
+
+
+NO_JSON = [b"", b"{", b"[]", b"\xff", b"null", b'{"event": NaN}', b"[" * 9000]
+
+
+@pytest.mark.parametrize("body", NO_JSON)
+@pytest.mark.parametrize("path", ["/v1/track", "/v1/batch"])
+def test_what_is_no_json_is_refused_and_kept_to_be_seen(
+    client: Client, store: Store, path: str, body: bytes
+) -> None:
+    assert client.post(path, body).status_code in (200, 400)
+    ((place, reason),) = quarantine(store)
+    assert place == path
+    assert reason
+    assert rows(store, "select raw, size from quarantine") == [(body, len(body))]
+
+
+UNFIT: list[tuple[dict[str, Any], str]] = [
+    (viewed(event=7), "Expected `str | null`, got `int` - at `$.event`"),
+    ({"userId": "ada"}, "event: a track call needs"),
+    (viewed(event="x" * 201), "name: 201 characters, of at most 200"),
+    (viewed(userId="x" * 201), "userId: 201 characters"),
+    (viewed(properties=[]), "Expected `object | null`"),
+    (viewed(timestamp="2026-03-02T00:00:00"), "timezone component - at `$.timestamp`"),
+    (viewed(timestamp="soon"), "Invalid RFC3339"),
+    (viewed(timestamp="1999-12-31T00:00:00Z"), "is before the year 2000"),
+    (viewed(timestamp="0001-01-01T00:00:00+14:00"), "timestamp: "),
+    (viewed(timestamp="9999-12-31T23:59:59-14:00"), "timestamp: "),
+    (
+        viewed(sentAt="9999-12-31T00:00:00Z", timestamp="0001-01-01T00:00:00Z"),
+        "timestamp: out of any calendar's range",
     ),
-)
+    (
+        viewed(timestamp=(datetime.now(UTC) + timedelta(days=2)).isoformat()),
+        "is more than a day ahead; send it as UTC",
+    ),
+    (viewed(context="x" * EVENT_BYTES), "bytes, of at most 32768 an event"),
+]
 
 
-class Client:
-    """Asks the application in this process; what it raises is raised here."""
-
-    def __init__(self, app: FastAPI) -> None:
-        self._app = app
-
-    def post(self, body: bytes, auth: httpx.Auth) -> httpx.Response:
-        async def ask() -> httpx.Response:
-            transport = httpx.ASGITransport(self._app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-                return await client.post("/v1/track", content=body, auth=auth)
-
-        return asyncio.run(ask())
-
-
-@pytest.fixture
-def intake(store: Store) -> OnlineIntake:
-    return OnlineIntake(store, CONFIG)
+@pytest.mark.parametrize(("call", "words"), UNFIT)
+def test_an_unfit_call_of_a_batch_is_quarantined_and_the_rest_kept(
+    client: Client, store: Store, call: dict[str, Any], words: str
+) -> None:
+    body = batch(viewed("before"), call, viewed("after"), sentAt=datetime.now(UTC).isoformat())
+    body["sentAt"] = call.get("sentAt", body["sentAt"])
+    answer = client.post("/v1/batch", body)
+    assert (answer.status_code, answer.json()) == (200, OK)
+    assert [row[2] for row in events(store)] == ["after", "before"]
+    ((place, reason),) = quarantine(store)
+    assert place == "/v1/batch"
+    assert words in reason
+    assert sum(client.intake.tally.refused.values()) == 1
 
 
-@pytest.fixture
-def client(intake: OnlineIntake) -> Client:
-    app = FastAPI()
-    app.include_router(router(intake))
-    return Client(app)
-
-
-def order(identity: str = "1", **more: Any) -> dict[str, Any]:
-    said = {"order_id": identity, "total": 20.5, "products": [{"quantity": 2}, {}]}
-    return {"event": "Order Completed", "properties": said} | more
-
-
-def post(client: Client, body: Any, key: str = TILL) -> httpx.Response:
-    content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return client.post(content, httpx.BasicAuth(key, ""))
-
-
-def orders(store: Store) -> list[Any]:
-    columns = "site, channel, order_id, value, units, currency, kind"
-    return store.central().execute(f"select {columns} from orders order by all").fetchall()
-
-
-def when(store: Store) -> datetime:
-    (row,) = store.central().execute('select "time" from orders').fetchall()
-    moment: datetime = row[0].replace(tzinfo=UTC)
-    return moment
-
-
-def test_an_order_is_kept_once(client: Client, intake: OnlineIntake, store: Store) -> None:
-    assert intake.changed() == 0
-    assert intake.changed() is None
-    assert post(client, order()).json() == {"success": True, "stored": True}
-    assert post(client, order()).json() == {"success": True, "stored": False}
-    assert post(client, order(), WEB).json() == {"success": True, "stored": True}
-    assert orders(store) == [
-        ("leeds", "pos", "1", 20.5, 3.0, "GBP", "sale"),
-        ("web", "web", "1", 20.5, 3.0, "EUR", "sale"),
-    ]
-    assert (intake.stored, intake.duplicates) == (2, 1)
-    changed = intake.changed()
-    assert changed is not None
-    assert abs(changed - windows.key(datetime.now(UTC))) <= 1
-    assert intake.changed() is None
+@pytest.mark.parametrize(("call", "words"), UNFIT[:-1])
+def test_an_unfit_call_alone_is_answered_as_the_spec_does(
+    client: Client, store: Store, call: dict[str, Any], words: str
+) -> None:
+    for _ in range(2):
+        assert client.post("/v1/track", call).status_code == 200
+    ((place, reason),) = quarantine(store)
+    assert (place, events(store)) == ("/v1/track", [])
+    assert words in reason
 
 
 @pytest.mark.parametrize(
-    ("properties", "value", "units", "kind"),
+    ("part", "reason"),
     [
-        ({"total": 5, "revenue": 4, "value": 3}, 5.0, 1.0, "sale"),
-        ({"revenue": 4, "value": 3}, 4.0, 1.0, "sale"),
-        ({"value": 3, "currency": "USD", "coupon": "SPRING"}, 3.0, 1.0, "sale"),
-        ({"total": -7.5, "products": [{"quantity": 3, "sku": "x"}]}, -7.5, 3.0, "return"),
-        ({}, 0.0, 1.0, "sale"),
+        ("[" * 10_000 + "]" * 10_000, "too deep"),
+        ('{"a":' * 5_000 + "1" + "}" * 5_000, "too deep"),
+        ('"\\ud800"', "truncated"),
+        ('"\\ud83d\\ude00 \\u0000"', None),
+        ('"}],[{\\"batch\\":["', None),
+        ("1e999", "out of range"),
     ],
 )
-def test_amounts(
-    client: Client,
-    store: Store,
-    properties: dict[str, Any],
-    value: float,
-    units: float,
-    kind: str,
+def test_what_cannot_be_decoded_takes_nothing_else_with_it(
+    client: Client, store: Store, part: str, reason: str | None
 ) -> None:
-    body = {"event": "Order Completed", "properties": {"order_id": "9", **properties}}
-    assert post(client, body).status_code == 200
-    currency = properties.get("currency", "GBP")
-    assert orders(store) == [("leeds", "pos", "9", value, units, currency, kind)]
-
-
-@pytest.mark.parametrize("key", ["unknown-key", "", "schlüssel"])
-def test_an_unknown_key_is_refused(client: Client, store: Store, key: str) -> None:
-    answer = post(client, order(), key)
-    assert answer.status_code == 401
-    assert answer.headers["www-authenticate"].startswith("Basic")
-    assert client.post(b"{}", httpx.Auth()).status_code == 401
-    assert orders(store) == []
-
-
-@pytest.mark.parametrize(
-    ("body", "place"),
-    [
-        (b"", "body: "),
-        (b"{", "body: "),
-        (b"[]", "body: "),
-        (b"\xff", "body: "),
-        (b"[" * 30_000, "body: "),
-        ({"event": 7}, "event: "),
-        ({"event": ""}, "event: "),
-        ({"properties": {}}, "event: "),
-        (order(properties=[]), "properties: "),
-        (order(properties={"total": 1}), "order_id: Field required"),
-        (order(properties={"order_id": ""}), "order_id: "),
-        (order(properties={"order_id": "x", "total": "plenty"}), "total: "),
-        (order(properties={"order_id": "x", "total": 1e12}), "total: "),
-        (order(properties={"order_id": "x", "currency": "pounds"}), "currency: "),
-        (order(properties={"order_id": "x", "products": [{"quantity": -1}]}), "products.0.qu"),
-        (order(properties={"order_id": "x", "products": [{"quantity": None}]}), "products.0.qu"),
-        (json.dumps(order(properties={"order_id": "x", "total": float("nan")})).encode(), "total"),
-        (json.dumps(order(properties={"order_id": "x", "total": 1e999})).encode(), "total: "),
-        (order(timestamp="2026-03-02T00:00:00"), "timestamp: "),
-        (order(timestamp="soon"), "timestamp: "),
-        (order(timestamp="1999-12-31T00:00:00Z"), "timestamp: "),
-        (order(timestamp="0001-01-01T00:00:00+14:00"), "timestamp: "),
-        (order(timestamp="9999-12-31T23:59:59-14:00"), "timestamp: "),
-        (
-            order(sentAt="9999-12-31T00:00:00Z", originalTimestamp="0001-01-01T00:00:00Z"),
-            "timestamp: out of any calendar's range",
-        ),
-    ],
-)
-def test_what_is_malformed_is_refused_with_its_place(
-    client: Client, store: Store, body: Any, place: str
-) -> None:
-    answer = post(client, body)
-    assert answer.status_code == 400
-    assert answer.json()["detail"].startswith(place)
-    assert orders(store) == []
+    odd = f'{{"type":"track","event":"Odd","messageId":"odd","properties":{{"x":{part}}}}}'
+    calls = [json.dumps({"type": "track", **viewed(name)}) for name in ("before", "after")]
+    body = f'{{"context":{{"batch":[1]}},"batch":[{calls[0]}, {odd} ,{calls[1]}],"sentAt":null}}'
+    assert client.post("/v1/batch", body.encode()).json() == OK
+    kept = ["after", "before"] if reason else ["after", "before", "odd"]
+    assert [row[2] for row in events(store)] == kept
+    assert [reason in words for _, words in quarantine(store) if reason] == [True] * bool(reason)
 
 
 def test_what_is_too_large_is_refused(client: Client, store: Store) -> None:
-    assert post(client, order(context="x" * MAX_BYTES)).status_code == 413
-    assert post(client, b" " * 5_000_000).status_code == 413
-    assert orders(store) == []
+    big = viewed(properties={"x": "x" * 1_000_000})
+    assert client.post("/v1/track", big).status_code == 400
+    assert client.post("/v1/batch", batch(big)).status_code == 400
+    assert client.post("/v1/batch", b" " * 5_000_000).status_code == 400
+    assert events(store) == []
+    assert [reason for _, reason in quarantine(store)] == [
+        f"more than {EVENT_BYTES} bytes; send smaller ones",
+        *[f"more than {BATCH_BYTES} bytes; send smaller ones"] * 2,
+    ]
+    assert rows(store, "select max(octet_length(raw)) from quarantine") == [(64 * 1024,)]
 
 
-def test_other_events_are_counted_by_name(
-    client: Client, intake: OnlineIntake, store: Store, monkeypatch: pytest.MonkeyPatch
+def test_gzip_is_unpacked(client: Client, store: Store) -> None:
+    packed = gzip.compress(json.dumps(batch(viewed())).encode())
+    assert client.post("/v1/batch", packed, content_encoding="gzip").json() == OK
+    assert len(events(store)) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "words"),
+    [
+        (gzip.compress(b" " * 50_000_000), "gzip", "bytes when unpacked"),
+        (gzip.compress(b"{}")[:-4], "gzip", "the end is missing"),
+        (b"{}", "gzip", "not gzip"),
+        (zlib.compress(b"{}"), "deflate", "only gzip"),
+    ],
+)
+def test_what_cannot_be_unpacked_is_refused(
+    client: Client, store: Store, body: bytes, encoding: str, words: str
 ) -> None:
-    monkeypatch.setattr(http, "NAMES_TOLD_APART", 2)
-    for name in ("Product Viewed", "Product Viewed", "Cart Viewed", "One", "Two"):
-        answer = post(client, {"event": name, "properties": {"x": 1}})
-        assert answer.json() == {"success": True, "stored": False}
-    assert intake.ignored == {"Product Viewed": 2, "Cart Viewed": 1, "other events": 2}
-    assert orders(store) == []
-
-
-def test_a_time_is_put_right_by_the_senders_own_clock(client: Client, store: Store) -> None:
-    """timestamp = receivedAt - (sentAt - originalTimestamp): the clock's error cancels."""
-    post(
-        client,
-        order(originalTimestamp="2031-01-01T10:00:00Z", sentAt="2031-01-01T11:30:00+01:00"),
-    )
-    assert abs(when(store) - (datetime.now(UTC) - timedelta(minutes=30))) < timedelta(minutes=1)
-
-
-def test_a_time_without_sent_at_is_believed(client: Client, store: Store) -> None:
-    post(client, order(timestamp="2026-03-02T10:00:00+02:00"))
-    assert when(store) == datetime(2026, 3, 2, 8, tzinfo=UTC)
-
-
-def test_no_time_is_now(client: Client, store: Store) -> None:
-    post(client, order())
-    assert abs(when(store) - datetime.now(UTC)) < timedelta(minutes=1)
-
-
-def test_the_future_is_refused(client: Client, store: Store) -> None:
-    ahead = (datetime.now(UTC) + timedelta(days=2)).isoformat()
-    answer = post(client, order(timestamp=ahead))
+    answer = client.post("/v1/batch", body, content_encoding=encoding)
     assert answer.status_code == 400
-    assert "more than a day ahead; send it as UTC" in answer.json()["detail"]
-    soon = (datetime.now(UTC) + timedelta(hours=2)).isoformat()
-    assert post(client, order(timestamp=soon)).status_code == 200
+    assert words in answer.json()["detail"]
+    ((_, reason),) = quarantine(store)
+    assert words in reason
+
+
+def test_a_store_that_takes_nothing_asks_to_come_again(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise duckdb.IOException("the disk is full")
+
+    monkeypatch.setattr(client.intake, "take", full)
+    assert client.post("/v1/track", viewed()).status_code == 503
 
 
 texts = st.text(max_size=12)
@@ -217,22 +235,47 @@ anything = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=8,
 )
-names = ["order_id", "total", "revenue", "currency", "products"]
+names = ["order_id", "total", "revenue", "currency", "products", "refund_id", "store"]
+moments = st.datetimes(timezones=st.just(UTC)).map(lambda moment: moment.isoformat()) | anything
 calls = st.fixed_dictionaries(
-    {"event": st.just("Order Completed") | anything},
+    {"type": st.sampled_from(KINDS) | anything},
     optional={
+        "event": st.sampled_from(["Order Completed", "Order Refunded", "Order Cancelled"]) | texts,
+        "name": texts | anything,
         "properties": anything | st.dictionaries(st.sampled_from(names), anything),
-        "timestamp": anything,
-        "sentAt": st.datetimes(timezones=st.just(UTC)).map(str) | anything,
-        "originalTimestamp": st.datetimes(timezones=st.just(UTC)).map(str) | anything,
+        "context": st.dictionaries(
+            st.sampled_from(["campaign", "consent", "location", "traits"]), anything
+        )
+        | anything,
+        "traits": st.fixed_dictionaries({"address": anything}) | anything,
+        **dict.fromkeys(("timestamp", "sentAt", "originalTimestamp"), moments),
+        **dict.fromkeys(("userId", "anonymousId", "previousId", "groupId"), texts | anything),
+        "messageId": texts | anything,
     },
 )
+bodies = st.binary(max_size=200) | calls.map(lambda call: json.dumps(call).encode())
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.binary(max_size=200) | calls.map(lambda call: json.dumps(call).encode()))
-@example(b'{"event":"Order Completed","properties":{"order_id":"\\u0000","total":1}}')
-@example(b'{"event":"Order Completed","properties":{"order_id":"\\ud800","total":1}}')
-@example(b'{"event":"\\ud800"}')
-def test_no_bytes_break_it(client: Client, body: bytes) -> None:
-    assert post(client, body).status_code in (200, 400)
+@given(bodies, st.sampled_from([*(f"/v1/{kind}" for kind in KINDS), "/v1/batch"]))
+@example(b'{"event":"Order Completed","properties":{"order_id":"\\u0000","total":1}}', "/v1/track")
+@example(b'{"event":"Order Completed","properties":{"order_id":"\\ud800"}}', "/v1/track")
+@example(b'{"event":"\\ud800"}', "/v1/track")
+def test_no_bytes_break_it(client: Client, body: bytes, path: str) -> None:
+    assert client.post(path, body).status_code in (200, 400)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(calls, max_size=5), moments)
+def test_no_batch_loses_a_call(client: Client, calls: list[Any], sent: Any) -> None:
+    before = len(events(client_store(client))), counted(client)
+    assert client.post("/v1/batch", {"batch": calls, "sentAt": sent}).status_code in (200, 400)
+    assert len(events(client_store(client))) - before[0] == counted(client) - before[1]
+
+
+def client_store(client: Client) -> Store:
+    return client.intake.store
+
+
+def counted(client: Client) -> int:
+    return client.intake.tally.events
