@@ -151,7 +151,7 @@ def test_what_cannot_be_read_is_quarantined_and_the_rest_goes_on(stack: Stack) -
     reasons = " ".join(reason for _, _, reason, _ in rows)
     assert "JSON is malformed" in reasons
     assert "10000008 bytes, of at most 65536" in reasons
-    assert all(kept <= 4096 for *_, kept in rows)
+    assert all(kept <= 64 * 1024 for *_, kept in rows)
 
 
 @needs_mosquitto
