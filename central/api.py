@@ -9,7 +9,7 @@ from pydantic import AwareDatetime
 from central import __version__, audits, console, series
 from central.incidents import listed
 from central.intake.http import router
-from central.metrics import CATALOGUE
+from central.metrics import AREAS, CATALOGUE
 from central.service import Service
 
 MAX_SPAN = timedelta(days=400)
@@ -37,16 +37,41 @@ def create(service: Service) -> FastAPI:
         start: AwareDatetime | None = None,
         stop: AwareDatetime | None = None,
         resolution: series.Resolution = "15min",
+        subject: Annotated[str, Query(pattern="^[a-z0-9-]{0,40}$")] = "",
     ) -> dict[str, Any]:
-        """Points of a metric at a site, the last 24 hours unless told; null is not zero."""
+        """Points of a metric at a site, the last 24 hours unless told; null is not zero.
+
+        `subject` is one line, zone, camera or channel of it, as `/v1/metrics` says.
+        """
         if metric not in CATALOGUE:
             raise HTTPException(404, f"no metric {metric}; there are {', '.join(CATALOGUE)}")
         first, last = span(site, start, stop)
-        found = CATALOGUE[metric]
-        points = series.read(
-            service.store, service.config.site(site), found, first, last, resolution
-        )
-        return {"site": site, "metric": metric, "unit": found.unit, "points": points}
+        found, place = CATALOGUE[metric], service.config.site(site)
+        if subject and not found.subject:
+            raise HTTPException(400, f"{metric} is of the whole site; leave `subject` out")
+        points = series.read(service.store, place, found, first, last, resolution, subject)
+        told = {"site": site, "metric": metric, "unit": found.unit, "points": points}
+        if found.kind != "money":
+            return told
+        others = series.other_money(service.store, place, found, first, last, subject)
+        return told | {"unit": place.currency, "other_currencies": others}
+
+    @app.get("/v1/metrics", tags=["series"])
+    def read_metrics() -> list[dict[str, str]]:
+        """The catalogue: what each metric means, and what `subject` may be of it."""
+        return [
+            {
+                "name": metric.name,
+                "title": metric.title,
+                "area": area,
+                "unit": metric.unit,
+                "kind": metric.kind,
+                "subject": metric.subject,
+                "sentence": metric.sentence,
+            }
+            for area, metrics in AREAS.items()
+            for metric in metrics
+        ]
 
     @app.get("/v1/audits", tags=["series"])
     def read_audits(

@@ -19,6 +19,8 @@ from pydantic import (
     ValidationError,
 )
 
+from central.metrics import ENGAGED_SECONDS, VISIT_SECONDS
+
 
 class CentralError(Exception):
     """A mistake of the user's or of the machine; the CLI shows it without a traceback."""
@@ -62,6 +64,7 @@ def _local(value: time) -> time:
 
 ClockTime = Annotated[time, BeforeValidator(_clock), AfterValidator(_local)]
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
+Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -103,16 +106,24 @@ class Hours(_Model):
         return moment >= self.open or moment < self.close
 
 
+class Zone(_Model):
+    """What central is told of a zone: from when on a visit there counts as engaged, in seconds."""
+
+    engaged_seconds: Annotated[float, Field(ge=VISIT_SECONDS, le=86_400)] = ENGAGED_SECONDS
+
+
 class Site(_Model):
-    """A shop, or the web shop."""
+    """A shop, or the web shop; `rates` say what one unit of another currency is in its own."""
 
     id: Slug
     name: str = ""
     kind: Literal["store", "web"] = "store"
     time_zone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
     hours: Hours = Hours()
+    zones: dict[Slug, Zone] = {}
     region: str = ""
-    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "GBP"
+    currency: Currency = "GBP"
+    rates: dict[Currency, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {}
 
     @property
     def zone(self) -> ZoneInfo:
@@ -239,6 +250,7 @@ def _keys(place: tuple[object, ...]) -> list[str]:
         "http": Http,
         "sites": Site,
         "hours": Hours,
+        "zones": Zone,
         "write_keys": WriteKey,
         "webhooks": Webhook,
     }

@@ -108,7 +108,7 @@ class Service:
         if self.intake.dirty or now - self._rebuilt > EXPIRE_AFTER:
             self.intake.dirty = False
             try:
-                windows.rebuild(self.store, self.config.raw_hours, now)
+                windows.rebuild(self.store, self.config.raw_hours, now, self.config.sites)
             except Exception:
                 self.intake.dirty = True
                 raise
@@ -121,6 +121,9 @@ class Service:
         if changed is not None:
             try:
                 windows.rebuild_orders(self.store, changed)
+                # What comes is at most a day ahead.
+                ahead = windows.key(now) + windows.DAY + 1
+                windows.rebuild_online(self.store, range(changed, ahead) if changed else None)
             except Exception:
                 self.online.change(changed)
                 raise

@@ -6,49 +6,25 @@ the day is frozen and its raw events are gone, one of the orders, and one an imp
 definitions are Ibis expressions; the window's key is the number of quarter hours since 1970.
 """
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 
+import duckdb
 import ibis
-import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from central import measures
+from central.config import Site
 from central.store import Store, transaction
 
-SECONDS = 900
+SECONDS = measures.SECONDS
+DAY = 86_400 // SECONDS
+REACH = -(-measures.GAP_SECONDS // SECONDS)
+"""How many windows after its own an online event may change."""
+_WINDOW = f'floor(epoch("time") / {SECONDS})::bigint'
 RAW_TABLES = ("crossing", "visit", "path", "occupancy", "queue", "coverage")
-
-_EVENT = {"receipt_day": "date", "site": "string", "device": "string"}
-CROSSING = ibis.table(
-    {**_EVENT, "line": "string", "time": "timestamp", "direction": "string", "staff": "boolean"},
-    name="crossing",
-)
-ZONE = ibis.table({"site": "string", "device": "string", "zone": "string"}, name="zone")
-LINE = ibis.table(
-    {"site": "string", "device": "string", "line": "string", "role": "string"}, name="line"
-)
-VISIT = ibis.table(
-    {**_EVENT, "zone": "string", "exited": "timestamp", "dwell": "float64", "staff": "boolean"},
-    name="visit",
-)
-_PERIOD = {"start": "timestamp", "stop": "timestamp"}
-OCCUPANCY = ibis.table({**_EVENT, "zone": "string", **_PERIOD, "mean": "float64"}, name="occupancy")
-COVERAGE = ibis.table(
-    {**_EVENT, "camera": "string", **_PERIOD, "seen": "int64", "expected": "int64"},
-    name="coverage",
-)
-ORDERS = ibis.table(
-    {
-        "site": "string",
-        "channel": "string",
-        "time": "timestamp",
-        "value": "float64",
-        "units": "float64",
-        "kind": "string",
-    },
-    name="orders",
-)
 
 
 def key(moment: datetime) -> int:
@@ -61,93 +37,21 @@ def start(window: int) -> datetime:
     return datetime.fromtimestamp(window * SECONDS, UTC)
 
 
-def _window(moment: ir.Value) -> ir.Value:
-    return (moment.epoch_seconds() // SECONDS).cast("int64")
-
-
-def _seconds(rows: ir.Table) -> ir.Value:
-    return rows.stop.epoch_seconds() - rows.start.epoch_seconds()
-
-
-def _owned(rows: ir.Table) -> ir.Table:
-    return rows.semi_join(ZONE, ["site", "device", "zone"])
-
-
-def floor_measures() -> ir.Table:
-    """Measures of raw events: columns receipt_day, site, measure, subject, window, value.
-
-    Only what its owner says of a line or zone counts.
-    """
-    owned = CROSSING.join(LINE, ["site", "device", "line"])
-    entrance = owned.filter((owned.role == "entrance") & ~owned.staff)
-    visits = _owned(VISIT.filter((VISIT.dwell >= 5) & ~VISIT.staff))
-    occupancy = _owned(OCCUPANCY)
-    watched = COVERAGE.filter(COVERAGE.expected > 0)
-    covered = _seconds(watched) * ibis.least(watched.seen, watched.expected) / watched.expected
-    tables = [
-        *_measure(entrance, "line", "time", footfall=(entrance.direction == "in").sum()),
-        *_measure(entrance, "line", "time", exits=(entrance.direction == "out").sum()),
-        *_measure(visits, "zone", "exited", visits=visits.count()),
-        *_measure(visits, "zone", "exited", dwell_seconds=visits.dwell.sum()),
-        *_measure(
-            occupancy,
-            "zone",
-            "start",
-            person_seconds=(occupancy["mean"] * _seconds(occupancy)).sum(),
-            zone_seconds=_seconds(occupancy).sum(),
-        ),
-        *_measure(
-            watched,
-            "camera",
-            "start",
-            covered_seconds=covered.sum(),
-            watched_seconds=_seconds(watched).sum(),
-        ),
-    ]
-    return ibis.union(*tables)
-
-
-def order_measures() -> ir.Table:
-    """Measures of orders: columns site, measure, subject, window, value."""
-    sold = ORDERS.filter(ORDERS.kind == "sale")
-    tables = [
-        *_measure(sold, "channel", "time", orders=sold.count()),
-        *_measure(ORDERS, "channel", "time", revenue=ORDERS.value.sum(), units=ORDERS.units.sum()),
-    ]
-    return ibis.union(*tables)
-
-
-def _measure(rows: ir.Table, subject: str, moment: str, **measures: ir.Value) -> list[ir.Table]:
-    groups = {
-        **({"receipt_day": rows["receipt_day"]} if "receipt_day" in rows.columns else {}),
-        "site": rows.site,
-        "subject": rows[subject],
-        "window": _window(rows[moment]),
-    }
-    return [
-        rows.group_by(**groups)
-        .aggregate(value=value.cast("float64"))
-        .mutate(measure=ibis.literal(name))
-        for name, value in measures.items()
-    ]
-
-
 @cache
 def _sql(definition: str) -> str:
-    return str(ibis.to_sql({"floor": floor_measures, "orders": order_measures}[definition]()))
+    return str(ibis.to_sql(measures.DEFINITIONS[definition]()))
 
 
-_COLUMNS = '"site", "measure", "subject", "window", "value"'
-
-
-def rebuild(store: Store, raw_hours: float, now: datetime) -> None:
+def rebuild(store: Store, raw_hours: float, now: datetime, sites: Iterable[Site] = ()) -> None:
     """Bring the partials up to date with the raw events; freeze and drop what is old enough.
 
+    sites: whose settings say from when on a visit counts as engaged.
     A receipt day is dropped as a whole, when all of it is older than `raw_hours`: first its
     partial is frozen, then its events go, so that a stop between the two loses nothing.
     """
     floor = store.floor()
     frozen = _frozen(store)
+    floor.register("engagement", _engagement(sites))
     table: pa.Table = floor.sql(_sql("floor")).to_arrow_table()
     days = [
         day
@@ -160,7 +64,8 @@ def rebuild(store: Store, raw_hours: float, now: datetime) -> None:
     horizon = (now - timedelta(hours=raw_hours)).date()
     for day in sorted(days):
         if day not in frozen:
-            _replace(store, day.isoformat(), table.filter(pc.equal(table["receipt_day"], day)))
+            received = table.filter(pc.equal(table["receipt_day"], day))
+            _replace(store, day.isoformat(), received.drop_columns("receipt_day"))
         if day < horizon:
             with store.write() as cursor:
                 cursor.execute("insert or ignore into frozen values (?)", [day])
@@ -175,20 +80,105 @@ def rebuild_orders(store: Store, first: int = 0) -> None:
     with store.write() as cursor:
         cursor.execute("delete from partial where part = 'orders' and \"window\" >= ?", [first])
         cursor.execute(
-            f"insert into partial (part, {_COLUMNS}) select 'orders', {_COLUMNS}"
+            "insert into partial by name select 'orders' as part, *"
             f' from ({_sql("orders")}) where "window" >= ?',
             [first],
         )
 
 
+def rebuild_online(store: Store, changed: Iterable[int] | None = None) -> None:
+    """Bring the partial of the online events up to date.
+
+    changed: the windows in which events have come, changed or gone; all windows where None.
+    """
+    if changed is None:
+        with store.write() as cursor:
+            _count_online(cursor, "true", "true")
+        return
+    # An event decides whether those within the gap after it begin a session; and those within the
+    # gap before them tell whether it is alone in that.
+    written = {window + n for window in changed for n in range(REACH + 1)}
+    looked_at = {window - n for window in written for n in range(REACH + 1)}
+    if written:
+        with store.write() as cursor:
+            cursor.execute("set variable written = ?", [sorted(written)])
+            cursor.execute("set variable looked_at = ?", [sorted(looked_at)])
+            _count_online(
+                cursor,
+                _WINDOW + " in (select unnest(getvariable('looked_at')))",
+                "\"window\" in (select unnest(getvariable('written')))",
+            )
+
+
+def expire_online(store: Store, first: int) -> int:
+    """Let go of the online events before a window; what they counted stays. Returns their number.
+
+    What is counted anew must never find half a session: one that reaches into the last half hour
+    before that window stays until the next time, unless it has lasted for a day.
+    """
+    with store.write() as cursor:
+        cursor.execute(
+            f"""
+            create or replace temp table leaving as
+            with before as (
+                select *, {_WINDOW} as "window", floor(epoch("time")) as second,
+                    second - lag(second) over (
+                        partition by site, channel, person order by "time", message_id) as gap
+                from online where "window" < $first),
+            numbered as (
+                select *, count(*) filter (where gap > {measures.GAP_SECONDS}) over (
+                    partition by site, channel, person order by "time", message_id) as number
+                from before)
+            select site, channel, message_id from numbered
+            qualify "window" < $first - {DAY} or {measures.GAP_SECONDS} < $first * {SECONDS}
+                - max(second) over (partition by site, channel, person, number)
+            """,
+            {"first": first},
+        )
+        gone = "select * from main.online semi join leaving using (site, channel, message_id)"
+        cursor.execute(
+            f"insert into partial by name with online as ({gone})"
+            f" select 'online:expired' as part, * from ({_sql('online')})"
+        )
+        row = cursor.execute(
+            "delete from online where (site, channel, message_id) in (from leaving)"
+        ).fetchone()
+        before = f'"window" < {first:d}'
+        _count_online(cursor, f"{_WINDOW} < {first:d}", before)
+        _merge(cursor, "online:expired")
+    return int(row[0]) if row else 0
+
+
+def _count_online(cursor: duckdb.DuckDBPyConnection, rows: str, replaced: str) -> None:
+    """Count events anew where `replaced` holds of the window, from those where `rows` holds."""
+    cursor.execute(f"delete from partial where part = 'online' and {replaced}")
+    cursor.execute(
+        f"insert into partial by name with online as (select * from main.online where {rows})"
+        f" select 'online' as part, * from ({_sql('online')}) where {replaced}"
+    )
+
+
+def _merge(cursor: duckdb.DuckDBPyConnection, part: str) -> None:
+    """Make one row of those that say the same thing of a window."""
+    cursor.execute(
+        "create or replace temp table merged as"
+        ' select part, site, measure, subject, "window", bin, sum(value) as value'
+        " from partial where part = ? group by all",
+        [part],
+    )
+    cursor.execute("delete from partial where part = ?", [part])
+    cursor.execute("insert into partial by name from merged")
+
+
 def add_imported(store: Store, name: str, rows: pa.Table) -> int:
-    """Take over windows counted elsewhere: site, measure, subject, start, value.
+    """Take over windows counted elsewhere: site, measure, subject, start, value; bin, if any.
 
     The same `name` again replaces what it brought before. Returns the rows taken.
     """
     seconds = pc.cast(pc.cast(rows["start"], pa.timestamp("s", "UTC")), pa.int64())
     window = pc.divide(seconds, SECONDS)
-    kept = rows.select(["site", "measure", "subject", "value"]).append_column("window", window)
+    names = ["site", "measure", "subject", "value", *({"bin"} & set(rows.column_names))]
+    kept = rows.select(names).append_column("window", window)
     _replace(store, f"import:{name}", kept)
     store.imports += 1
     return int(kept.num_rows)
@@ -198,10 +188,18 @@ def _replace(store: Store, part: str, rebuilt: pa.Table) -> None:
     with store.write() as cursor:
         cursor.execute("delete from partial where part = ?", [part])
         cursor.register("rebuilt", rebuilt)
-        cursor.execute(
-            f"insert into partial (part, {_COLUMNS}) select ?, {_COLUMNS} from rebuilt", [part]
-        )
+        cursor.execute("insert into partial by name select ? as part, * from rebuilt", [part])
         cursor.unregister("rebuilt")
+
+
+def _engagement(sites: Iterable[Site]) -> pa.Table:
+    rows = [
+        {"site": site.id, "zone": zone, "engaged_seconds": settings.engaged_seconds}
+        for site in sites
+        for zone, settings in site.zones.items()
+    ]
+    columns = [("site", pa.string()), ("zone", pa.string()), ("engaged_seconds", pa.float64())]
+    return pa.Table.from_pylist(rows, pa.schema(columns))
 
 
 def _frozen(store: Store) -> set[date]:

@@ -65,13 +65,18 @@ def health(
 
 def layout(
     lines: Mapping[str, wire.LineRole],
-    zones: Sequence[str] = (),
+    zones: Sequence[str] | Mapping[str, wire.ZoneRole] = (),
     *,
     site: str = SITE,
     device: str = DEVICE,
     cameras: Sequence[str] = ("door",),
 ) -> Message:
-    """Lines with their roles, and zones, all watched by the same cameras."""
+    """Lines and zones with their roles, all watched by the same cameras.
+
+    A zone without a role is an area.
+    """
+    roles: Mapping[str, wire.ZoneRole]
+    roles = zones if isinstance(zones, Mapping) else dict.fromkeys(zones, "area")
     corners = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0))
     said = wire.Layout(
         v=wire.VERSION,
@@ -83,7 +88,8 @@ def layout(
             for name, role in lines.items()
         ),
         zones=tuple(
-            wire.Zone(name, "ground", name, "area", tuple(cameras), corners) for name in zones
+            wire.Zone(name, "ground", name, role, tuple(cameras), corners)
+            for name, role in roles.items()
         ),
         cameras=tuple(wire.Camera(name, "ground", name) for name in cameras),
     )

@@ -77,10 +77,14 @@ class Book:
         cursor = store.central()
         cursor.execute("insert into progress values (?, ?)", [SITE, FIRST + 99])
         for window in range(FIRST, FIRST + 12):
-            for measure, value in (("covered_seconds", 900.0), ("visits", 3.0)):
+            for measure, subject, value in (
+                ("covered_seconds", "door", 900.0),
+                ("visits", "door", 3.0),
+                ("orders", "pos", 1.0),
+            ):
                 cursor.execute(
-                    "insert into partial values ('live', ?, ?, 'door', ?, ?, 0)",
-                    [SITE, measure, window, value],
+                    "insert into partial values ('live', ?, ?, ?, ?, ?, 0)",
+                    [SITE, measure, subject, window, value],
                 )
 
     def read(self, metric: str, hours: int, step: Resolution) -> list[Point]:

@@ -34,7 +34,10 @@ def orders(store: Store) -> list[Any]:
 
 
 def measures(store: Store) -> dict[tuple[str, datetime], float]:
-    rows = store.central().execute('select measure, "window", sum(value) from partial group by all')
+    rows = store.central().execute(
+        'select measure, "window", sum(value) from partial'
+        " where measure in ('footfall', 'orders', 'revenue:GBP', 'units') group by all"
+    )
     return {(name, windows.start(window)): value for name, window, value in rows.fetchall()}
 
 
@@ -66,10 +69,10 @@ def test_lines_become_orders_and_orders_windows(
     windowed = {
         ("orders", at[10]): 1.0,
         ("orders", at[11]): 1.0,
-        ("revenue", at[10]): 15.0,
-        ("revenue", at[11]): 10.0,
-        ("revenue", at[12]): -10.0,
-        ("revenue", half): -3.0,
+        ("revenue:GBP", at[10]): 15.0,
+        ("revenue:GBP", at[11]): 10.0,
+        ("revenue:GBP", at[12]): -10.0,
+        ("revenue:GBP", half): -3.0,
         ("units", at[10]): 4.0,
         ("units", at[11]): 1.0,
         ("units", at[12]): -1.0,
@@ -202,7 +205,7 @@ def test_two_years_of_a_shop(store: Store, shared: Path) -> None:
     for moment, quantity, price in zip(*(column.to_pylist() for column in table), strict=True):
         truth[moment.date()] = truth.get(moment.date(), 0.0) + quantity * price
     query = 'select ("window" // 96) * 86400, sum(value) from partial'
-    found = store.central().execute(f"{query} where measure = 'revenue' group by 1").fetchall()
+    found = store.central().execute(f"{query} where measure = 'revenue:GBP' group by 1").fetchall()
     counted = {datetime.fromtimestamp(day, UTC).date(): value for day, value in found}
     assert counted.keys() == truth.keys()
     assert counted == pytest.approx(truth)
