@@ -9,7 +9,7 @@ PEERS := .venv-peers
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 JOBS ?= 2
 
-.PHONY: help demo test lint soak contract figures picture peers clean
+.PHONY: help demo test lint soak contract metrics figures picture peers clean
 
 help:
 	@echo "make demo          see it work: cameras, twelve shops, a web shop (FOR=40: forty seconds)"
@@ -37,6 +37,9 @@ soak: $(VENV)/dev
 
 contract: $(VENV)/demo
 	@$(BIN)/passerby-edge contract --out docs
+
+metrics: $(VENV)/demo
+	@$(BIN)/python -m docs.metrics
 
 figures: $(VENV)/demo
 	@$(BIN)/python -m docs.figures

@@ -3,7 +3,8 @@
 import difflib
 import os
 import re
-from datetime import time
+from datetime import date, datetime, time, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -89,21 +90,73 @@ class Http(_Model):
     port: Port = 8080
 
 
-class Hours(_Model):
-    """Opening hours of every day, local time; until midnight is `close: "00:00"`."""
+class Opening(_Model):
+    """Opening hours of a day, local time; those that pass midnight belong to the day they begin."""
 
     open: ClockTime = time(0)
     close: ClockTime = time(0)
 
-    def contain(self, moment: time) -> bool:
+    def _today(self, moment: time) -> bool:
+        return self.open <= moment and (moment < self.close or self.close <= self.open)
+
+    def _tomorrow(self, moment: time) -> bool:
+        return self.close <= self.open and moment < self.close
+
+
+def _closed(value: object) -> object:
+    if isinstance(value, str):
+        if value != "closed":
+            raise ValueError('write `closed`, or hours like {open: "09:00", close: "18:00"}')
+        return None
+    return value
+
+
+Day = Annotated[Opening | None, BeforeValidator(_closed)]
+
+
+class Hours(Opening):
+    """Opening hours of every day, of weekdays that differ, and of dates that differ from both.
+
+    Until midnight is `close: "00:00"`; a day may be `closed`.
+    """
+
+    monday: Day = None
+    tuesday: Day = None
+    wednesday: Day = None
+    thursday: Day = None
+    friday: Day = None
+    saturday: Day = None
+    sunday: Day = None
+    exceptions: dict[date, Day] = {}
+
+    def of(self, day: date) -> Opening | None:
+        """The hours of a day; None where it is closed."""
+        if day in self.exceptions:
+            return self.exceptions[day]
+        name = WEEKDAYS[day.weekday()]
+        return getattr(self, name) if name in self.model_fields_set else self
+
+    def contain(self, moment: datetime) -> bool:
         """Whether the site is open at a local time.
 
-        >>> Hours(open=time(9), close=time(0)).contain(time(23, 45))
-        True
+        >>> late = Hours(open=time(18), close=time(2), sunday=None)
+        >>> late.contain(datetime(2026, 3, 1, 1)), late.contain(datetime(2026, 3, 2, 1))
+        (True, False)
         """
-        if self.open < self.close:
-            return self.open <= moment < self.close
-        return moment >= self.open or moment < self.close
+        today, before = self.of(moment.date()), self.of(moment.date() - timedelta(days=1))
+        clock = moment.time()
+        return bool((today and today._today(clock)) or (before and before._tomorrow(clock)))
+
+    @cached_property
+    def _key(self) -> int:
+        days = (getattr(self, name) for name in WEEKDAYS)
+        return hash((self.open, self.close, *days, *self.exceptions.items()))
+
+    def __hash__(self) -> int:
+        return self._key
+
+
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
 class Zone(_Model):
@@ -203,7 +256,7 @@ def load(path: Path) -> Config:
 
 def _expand(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _expand(item) for key, item in value.items()}
+        return {str(key): _expand(item) for key, item in value.items()}  # a date is a key, too
     if isinstance(value, list):
         return [_expand(item) for item in value]
     if isinstance(value, str):
@@ -212,11 +265,12 @@ def _expand(value: Any) -> Any:
 
 
 def _explain(path: Path, node: yaml.Node | None, problem: Any) -> str:
-    *parents, last = problem["loc"] or ("",)
+    parts = [part for part in problem["loc"] if part != "[key]"]
+    *parents, last = parts or ("",)
     for part in parents:
         node = _child(node, part) or node
     line = _line(node, last)
-    place = ".".join(str(part) for part in problem["loc"])
+    place = ".".join(map(str, parts))
     words = str(problem["msg"]).removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
         words = "unknown key"
@@ -250,6 +304,7 @@ def _keys(place: tuple[object, ...]) -> list[str]:
         "http": Http,
         "sites": Site,
         "hours": Hours,
+        **dict.fromkeys((*WEEKDAYS, "exceptions"), Opening),
         "zones": Zone,
         "write_keys": WriteKey,
         "webhooks": Webhook,

@@ -16,10 +16,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from central import windows
+from central.calendar import local
 from central.config import Config, Site
 from central.detect.detector import threshold, usual_range
 from central.store import Store, utc
-from central.watch import Tick, local
+from central.watch import Tick
 
 BLIND_SHARE = 0.5
 SEEING_SHARE = 0.9

@@ -105,16 +105,11 @@ AREAS: dict[str, tuple[Metric, ...]] = {
         ),
         _zone("visits", "Visits", "visits", "Stays of at least 5 s in a zone, staff excluded."),
         _zone(
-            "engaged",
-            "Engaged visits",
-            "visits",
-            "Visits that lasted at least as long as the zone's threshold, 15 s unless set.",
-        ),
-        _zone(
             "engaged_share",
             "Engaged share",
             "share",
-            "Engaged visits divided by visits.",
+            "Visits that lasted at least as long as the zone's threshold, 15 s unless set, "
+            "divided by all.",
             kind="ratio",
             measure="engaged",
             over=("visits",),

@@ -3,12 +3,12 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import duckdb
 
-from central import audits, windows
+from central import audits, calendar, windows
 from central.config import Site
 from central.histograms import quantile
 from central.measures import MONEY
@@ -29,7 +29,7 @@ class Point:
     """A value between `start` and the next point's. Missing is not zero.
 
     value: None where absent or suppressed, and where a ratio has nothing to be divided by.
-    observed: the share of the point's windows in which it was seen.
+    observed: the share of the point's windows of which it tells.
     confidence: how far its counts can be believed, 0 to 1, by the devices' own audits of the hours
         that it lies in, weighted by their counts; None where there are none.
     """
@@ -72,7 +72,7 @@ def read(
     """
     first, last = windows.key(start), windows.key(stop)
     if metric.people and step != "15min":
-        first, last = (windows.key(_begin(window, site, "hour")) for window in (first, last + 3))
+        first, last = (windows.key(calendar.hour(site, window)) for window in (first, last + 3))
     found = _windows(store, site, metric, first, last, subject)
     if metric.people:
         for hour in _groups(found, site, "hour").values():
@@ -118,10 +118,7 @@ def _groups(
 def _begin(window: int, site: Site, step: Resolution) -> datetime:
     if step == "15min":
         return windows.start(window)
-    local = windows.start(window).astimezone(site.zone)
-    if step == "day":
-        return datetime.combine(local.date(), time(0), site.zone)
-    return (windows.start(window) - timedelta(minutes=local.minute)).astimezone(site.zone)
+    return calendar.day(site, window) if step == "day" else calendar.hour(site, window)
 
 
 def _weights(metric: Metric, site: Site) -> dict[str, float]:
@@ -327,7 +324,8 @@ def _point(
     single = group[0].band if len(group) == 1 else (None, None, None)
     counted = sum(each.sure[1] for each in seen)
     confidence = sum(each.sure[0] for each in seen) / counted if counted else None
-    return Point(start, value, status, len(seen) / len(group), *single, confidence)
+    observed = sum(bool(each.sums) or not each.hidden for each in seen) / len(group)
+    return Point(start, value, status, observed, *single, confidence)
 
 
 def _counts(metric: Metric, key: tuple[str, str, int]) -> bool:

@@ -6,17 +6,15 @@ came late has taught the baseline; only windows that close after that can raise 
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import lru_cache
-from zoneinfo import ZoneInfo
+from datetime import UTC
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from central import windows
-from central.config import Config, Hours, Site
+from central import calendar, windows
+from central.config import Config, Site
 from central.detect.detector import Detector, Key, Scores
 from central.store import Store
 
@@ -174,7 +172,7 @@ class Watch:
         return Tick(
             site=self._config.site(site),
             window=window,
-            opened=is_open(self._config.site(site), window),
+            opened=calendar.is_open(self._config.site(site), window),
             values={name: float(values[i]) for i, name in mine},
             p_low={name: float(scores.p_low[i]) for i, name in mine},
             p_high={name: float(scores.p_high[i]) for i, name in mine},
@@ -196,8 +194,8 @@ class Watch:
 
     def _slots(self, window: int) -> Iterator[tuple[int, NDArray[np.bool_]]]:
         """The local quarters of the week at a window; with each, the open sites' series there."""
-        slots = np.array([_slot(site.time_zone, site.hours, window) for site in self._sites])
-        for slot in np.unique(slots[slots >= 0]):
+        slots = np.array([calendar.slot(site, window) for site in self._sites])
+        for slot in np.unique(slots[slots != calendar.CLOSED]):
             yield int(slot), slots == slot
 
     def _load(self, series: tuple[Key, ...], first: int, stop: int) -> Values:
@@ -320,22 +318,3 @@ def _merge(old: Scores, new: Scores, here: NDArray[np.bool_]) -> Scores:
             for name in Scores.__dataclass_fields__
         }
     )
-
-
-def local(site: Site, window: int) -> datetime:
-    """When a window begins, by the site's clock."""
-    return windows.start(window).astimezone(site.zone)
-
-
-def is_open(site: Site, window: int) -> bool:
-    """Whether the site is open when a window begins."""
-    return site.hours.contain(local(site, window).time())
-
-
-@lru_cache(maxsize=65_536)
-def _slot(time_zone: str, hours: Hours, window: int) -> int:
-    """The local quarter of the week, 0 to 671; -1 outside opening hours."""
-    moment = windows.start(window).astimezone(ZoneInfo(time_zone))
-    if not hours.contain(moment.time()):
-        return -1
-    return moment.weekday() * 96 + moment.hour * 4 + moment.minute // 15

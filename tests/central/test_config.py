@@ -1,7 +1,7 @@
 """Settings: what is wrong is told with its line and its fix."""
 
 from contextlib import suppress
-from datetime import time
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from central.config import Config, ConfigError, Hours, Site, load
+
+FRIDAY = date(2026, 3, 6)
 
 
 def written(folder: Path, text: str) -> Path:
@@ -49,6 +51,22 @@ def written(folder: Path, text: str) -> Path:
         ("webhooks:\n  - url: https://\n", 2, "webhooks.0.url: not a web address; write one like"),
         ("webhooks:\n  - url: http://x:99999/\n", 2, "webhooks.0.url: not a web address"),
         ("write_keys:\n  - key: short\n    site: leeds\n", 2, "write_keys.0.key: String should"),
+        (
+            "sites:\n  - id: a\n    zones:\n      till: {engaged_second: 9}\n",
+            4,
+            "sites.0.zones.till.engaged_second: unknown key; did you mean `engaged_seconds`?",
+        ),
+        (
+            "sites:\n  - id: a\n    zones:\n      till: {engaged_seconds: 2}\n",
+            4,
+            "sites.0.zones.till.engaged_seconds: Input should be greater than or equal to 5",
+        ),
+        (
+            "sites:\n  - id: a\n    rates: {EUR: -1}\n",
+            3,
+            "sites.0.rates.EUR: Input should be greater than 0",
+        ),
+        ("sites:\n  - id: a\n    rates: {euro: 1}\n", 3, "sites.0.rates.euro: String"),
         ("wholly_unlike_anything: 1\n", 1, "wholly_unlike_anything: unknown key"),
     ],
 )
@@ -109,17 +127,76 @@ def test_hours_may_stand_without_quotes(tmp_path: Path, quote: str) -> None:
     assert (hours.open, hours.close) == (time(8, 30), time(20))
 
 
+def opened(hours: Hours, day: date) -> list[int]:
+    """The hours of the clock, on a day, at which a shop is open."""
+    return [h for h in range(24) if hours.contain(datetime.combine(day, time(h)))]
+
+
 def test_hours_past_midnight_and_always() -> None:
     late = Hours(open=time(18), close=time(2))
-    assert [late.contain(time(hour)) for hour in (17, 18, 23, 0, 1, 2)] == [
-        False,
-        True,
-        True,
-        True,
-        True,
-        False,
+    assert opened(late, FRIDAY) == [0, 1, *range(18, 24)]
+    assert opened(Hours(), FRIDAY) == list(range(24))
+    assert opened(Hours(open=time(9), close=time(0)), FRIDAY) == list(range(9, 24))
+
+
+HOURS = """
+sites:
+  - id: leeds
+    hours:
+      open: 09:00
+      close: 12:00
+      friday: {open: 22:00, close: 02:00}
+      saturday: closed
+      exceptions:
+        2026-03-08: closed
+        2026-03-14: {open: "10:00", close: "11:00"}
+"""
+
+
+def test_hours_by_weekday_and_date(tmp_path: Path) -> None:
+    hours = load(written(tmp_path, HOURS)).site("leeds").hours
+    days = [FRIDAY + timedelta(days=n) for n in range(-1, 10)]
+    assert [opened(hours, day) for day in days] == [
+        [9, 10, 11],
+        [22, 23],
+        [0, 1],  # what is left of Friday
+        [],  # an exception
+        *([[9, 10, 11]] * 4),
+        [22, 23],
+        [0, 1, 10],
+        [9, 10, 11],
     ]
-    assert all(Hours().contain(time(hour)) for hour in range(24))
+    assert hash(hours) == hash(load(written(tmp_path, HOURS)).site("leeds").hours)
+
+
+@pytest.mark.parametrize(
+    ("line", "number", "words"),
+    [
+        ("saturday: shut", 8, "hours.saturday: write `closed`, or hours like {open:"),
+        ("friday: {open: 26:00}", 7, "hours.friday.open: Input should be in a valid time format"),
+        ("2026-03-08: noon", 10, "hours.exceptions.2026-03-08: write `closed`, or hours like"),
+        ("  soon: closed", 11, "hours.exceptions.soon: Input should be a valid date"),
+        ("saturdays: closed", 8, "hours.saturdays: unknown key; did you mean `saturday`?"),
+        ("friday: {opens: 9:00}", 7, "hours.friday.opens: unknown key; did you mean `open`?"),
+    ],
+)
+def test_a_mistake_in_hours_names_its_line(
+    tmp_path: Path, line: str, number: int, words: str
+) -> None:
+    lines = HOURS.splitlines()
+    indent = len(lines[number - 1]) - len(lines[number - 1].lstrip())
+    lines[number - 1] = " " * indent + line.strip()
+    path = written(tmp_path, "\n".join(lines))
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert str(caught.value).startswith(f"{path}:{number}: sites.0.{words}")
+
+
+def test_a_zone_says_when_a_visit_counts_as_engaged(tmp_path: Path) -> None:
+    text = "sites: [{id: leeds, zones: {wine: {engaged_seconds: 40}}, rates: {EUR: 0.86}}]"
+    site = load(written(tmp_path, text)).site("leeds")
+    assert site.zones["wine"].engaged_seconds == 40
+    assert site.rates == {"EUR": 0.86}
 
 
 def test_a_site_that_nobody_configured_is_open_in_utc() -> None:

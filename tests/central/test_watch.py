@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from central import windows
+from central.calendar import is_open, local
 from central.config import Config, Site
 from central.intake.events import Intake
 from central.store import Store
-from central.watch import HISTORY_WINDOWS, SHOWN_WINDOWS, Tick, Watch, is_open, local
+from central.watch import HISTORY_WINDOWS, SHOWN_WINDOWS, Tick, Watch
 from tests.central.device import SITE, layout
 from tests.central.town import FIRST, LEEDS, LIMA, WEB, Town, mean
 
