@@ -8,7 +8,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import httpx
 import uvicorn
 from fastapi import FastAPI, HTTPException
 
+from central import export
 from central.config import CentralError, Config
 from central.intake import files
 from central.store import LockedError, Store
@@ -48,9 +49,17 @@ def _import_windows(store: Store, config: Config, arguments: Arguments) -> str:
     return f"{files.import_windows(store, Path(arguments['file'])):,} values taken"
 
 
+def _export_features(store: Store, config: Config, arguments: Arguments) -> str:
+    fresh = export.release(store, config, datetime.now(UTC))
+    folder = Path(arguments["folder"]) if arguments["folder"] else config.data / "features"
+    rows = export.write(store, config, folder)
+    return f"{rows:,} rows in {folder / 'in_store'}; {len(fresh)} dates have got new ones"
+
+
 COMMANDS: dict[str, Callable[[Store, Config, Arguments], str]] = {
     "import-orders": _import_orders,
     "import-windows": _import_windows,
+    "export-features": _export_features,
 }
 
 

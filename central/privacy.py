@@ -27,6 +27,9 @@ Integers = NDArray[np.int64]
 LEVELS = ("hour", "day_part", "day", "week")
 IN_STORE = 10
 """People that a cell of the store must have."""
+TIMED = 30
+"""People whose time is known that a cell must have in which times are told: with fewer, a quantile
+says too much of each (`passerby-central privacy attack`)."""
 JOINED = 50
 """Web users, and also entries, that a cell must have where store and web are joined."""
 
@@ -65,11 +68,11 @@ def finest(nodes: Integers, counts: Integers, k: Integers) -> Integers:
 def corrects(counts: Integers, earlier: Integers, k: Integers) -> bool:
     """Whether a cell with these counts, (limits,), may be told anew.
 
-    Each limit must differ from each earlier snapshot, (n, limits), by its k or more, all in one
-    direction.
+    It still has k, and each limit differs from each earlier snapshot, (n, limits), by its k or
+    more, all in one direction.
     """
     more = counts - earlier
-    return bool(((more >= k).all(1) | (-more >= k).all(1)).all())
+    return bool((counts >= k).all() and ((more >= k).all(1) | (-more >= k).all(1)).all())
 
 
 def release(
@@ -79,7 +82,7 @@ def release(
 
     hours: keys, (n,), each once. nodes, counts and k are as in `finest`; with all of LEVELS, hours
     that pass at none are suppressed, with fewer they wait for the levels that are not over yet.
-    earlier: all cells told so far of the same subject.
+    earlier: all cells told so far of the same subject in the same weeks.
     """
     row = {int(hour): index for index, hour in enumerate(hours)}
     told: dict[tuple[int, ...], list[Cell]] = {}
