@@ -35,10 +35,10 @@ def table(store: Store, start: datetime, stop: datetime, site: str = "") -> pa.T
     """The rows of all cells that end in (start, stop], of one site or of all. Times are UTC."""
     found: pa.Table = (
         store.central()
-        .execute(
+        .sql(
             f"select {PUBLIC} from released where event_timestamp > ? and event_timestamp <= ?"
             f" and ? in ('', site) {ORDER}",
-            [utc(start), utc(stop), site],
+            params=[utc(start), utc(stop), site],
         )
         .to_arrow_table()
     )
