@@ -1,9 +1,12 @@
 """The attackers succeed where nothing is gated, and are told what the features tell."""
 
+import json
+
 import numpy as np
 import pytest
 
 from central import attack, durations, features, walks
+from central.__main__ import main
 from central.attack import EDGES, GATE, UNGATED, Told, likely_bin, shown, two_releases
 from central.features import GATES
 from central.privacy import LEVELS
@@ -153,3 +156,15 @@ def test_a_report_can_fail_and_says_so() -> None:
         assert attack.summary(report)["reached"] is reached
         assert ("is at most" in attack.text(report)) is reached
     assert "suppressed 25.0%, day 75.0%" in attack.text(report)
+
+
+def test_the_command_prints_the_report_and_a_line_of_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = attack.Result("all", "analyst", "dwell bin", 5000, 0.21, 0.2, 1.07)
+    monkeypatch.setattr(attack, "attack", lambda seed: attack.Report((result,), {}))
+    main(["privacy", "attack", "--json"])
+    *lines, last = capsys.readouterr().out.splitlines()
+    assert "1.050" in lines[1]
+    said = json.loads(last)
+    assert (said["ours"], said["reached"], said["limit"]) == (1.07, True, attack.LIMIT)
