@@ -16,6 +16,7 @@ help:
 	@echo "make demo VIDEO=0  the same with your webcam (or a path or rtsp:// address); MODEL=path"
 	@echo "make test          set up, lint, type-check and test everything"
 	@echo "make soak          the long repeats of the kill tests (ROUNDS=20)"
+	@echo "make metrics       make docs/metrics.md again, from the catalogue"
 	@echo "make figures       draw the pictures of docs/how-counting-works.md again"
 	@echo "make picture       make the README's picture again"
 	@echo "make peers         what the benchmarks compare with, in $(PEERS) (3.3 GB to fetch)"

@@ -2,24 +2,19 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Literal
 
-import duckdb
-
-from central import audits, calendar, windows
+from central import calendar, seen, windows
 from central.config import Site
 from central.histograms import quantile
-from central.measures import MONEY
 from central.metrics import EDGES, Metric
+from central.seen import Sums, Window
 from central.store import Store
-from central.watch import COVERED_SHARE
 
 Resolution = Literal["15min", "hour", "day"]
 Status = Literal["observed", "observed-zero", "absent", "suppressed", "open"]
-Sums = dict[tuple[str, str, int], float]
-"""By subject, measure and bin."""
 PEOPLE = 10
 """What describes people is told of at least so many."""
 
@@ -44,17 +39,6 @@ class Point:
     confidence: float | None = None
 
 
-@dataclass
-class _Window:
-    window: int
-    sums: Sums = field(default_factory=dict)
-    seen: bool = False
-    open: bool = False
-    hidden: bool = False
-    band: tuple[float | None, float | None, float | None] = (None, None, None)
-    sure: tuple[float, float] = (0.0, 0.0)
-
-
 def read(
     store: Store,
     site: Site,
@@ -73,11 +57,11 @@ def read(
     first, last = windows.key(start), windows.key(stop)
     if metric.people and step != "15min":
         first, last = (windows.key(calendar.hour(site, window)) for window in (first, last + 3))
-    found = _windows(store, site, metric, first, last, subject)
+    found = seen.read(store, site, metric, first, last, subject)
     if metric.people:
         for hour in _groups(found, site, "hour").values():
             _hide(hour, metric, whole=step != "15min")
-    weights = _weights(metric, site)
+    weights = seen.weights(metric, site)
     zone = UTC if step == "15min" else site.zone
     groups = _groups(found, site, step)
     return [
@@ -91,7 +75,7 @@ def other_money(
     """By currency, what a metric of money leaves out for want of a rate."""
     if metric.kind != "money":
         return {}
-    weights = _weights(metric, site)
+    weights = seen.weights(metric, site)
     rows = store.central().execute(
         "select split_part(measure, ':', 2), sum(value) from partial"
         ' where site = ? and "window" >= ? and "window" < ? and ? in (\'\', subject)'
@@ -105,11 +89,9 @@ def other_money(
     }
 
 
-def _groups(
-    found: Iterable[_Window], site: Site, step: Resolution
-) -> dict[datetime, list[_Window]]:
+def _groups(found: Iterable[Window], site: Site, step: Resolution) -> dict[datetime, list[Window]]:
     # By the instant: by the local clock, the two hours of a clock change would be one.
-    groups: dict[datetime, list[_Window]] = defaultdict(list)
+    groups: dict[datetime, list[Window]] = defaultdict(list)
     for each in found:
         groups[_begin(each.window, site, step).astimezone(UTC)].append(each)
     return groups
@@ -121,173 +103,7 @@ def _begin(window: int, site: Site, step: Resolution) -> datetime:
     return calendar.day(site, window) if step == "day" else calendar.hour(site, window)
 
 
-def _weights(metric: Metric, site: Site) -> dict[str, float]:
-    """The measures behind a metric, and what one of each counts."""
-    rates = {"": 1.0, **site.rates, site.currency: 1.0}
-    weights = dict.fromkeys((metric.measure, *metric.over), 1.0)
-    for measure in weights.keys() & set(MONEY):
-        exchanged = metric.kind == "money" and measure != "sold"
-        weights |= {
-            f"{measure}:{currency}": rate if exchanged else 1.0 for currency, rate in rates.items()
-        }
-    if metric.quantile:
-        weights[f"{metric.measure}_censored"] = 1.0
-    if metric.people:
-        weights[metric.people] = 1.0
-    return weights
-
-
-def _windows(
-    store: Store, site: Site, metric: Metric, first: int, stop: int, subject: str
-) -> list[_Window]:
-    cursor = store.central()
-    span = {"site": site.id, "first": first, "stop": stop, "subject": subject}
-    found = {window: _Window(window) for window in range(first, stop)}
-    row = cursor.execute("select processed from progress where site = ?", [site.id]).fetchone()
-    closed = row[0] if row else first - 1
-    imported = _add_sums(cursor, found, metric, site, span)
-    covered = _covered(cursor, store, metric, span)
-    since = _since(cursor, metric, site, subject)
-    for window, each in found.items():
-        each.open = window > closed
-        if metric.subject == "camera":
-            each.seen = bool(each.sums)
-            continue
-        each.seen = since is not None and window >= since
-        if metric.counted:
-            share = covered.get(window, 0.0)
-            each.seen = each.seen and (window in imported or share >= COVERED_SHARE)
-    _add_sure(cursor, found, metric, span)
-    if not subject:
-        rows = cursor.execute(
-            'select "window", expected, lower, upper from expectation'
-            ' where site = ? and metric = ? and "window" >= ? and "window" < ?',
-            [site.id, metric.name, first, stop],
-        )
-        for window, *band in rows.fetchall():
-            found[window].band = (band[0], band[1], band[2])
-    return list(found.values())
-
-
-def _add_sums(
-    cursor: duckdb.DuckDBPyConnection,
-    found: Mapping[int, _Window],
-    metric: Metric,
-    site: Site,
-    span: dict[str, Any],
-) -> set[int]:
-    """Put the measures' sums into the windows; returns those whose basis is imported."""
-    basis = metric.over[0] if metric.over else metric.measure
-    rows = cursor.execute(
-        """
-        select "window", subject, measure, bin, sum(value),
-            bool_or(measure = $basis and part like 'import:%')
-        from partial
-        where site = $site and "window" >= $first and "window" < $stop
-            and measure in (select unnest($measures)) and $subject in ('', subject)
-        group by all
-        """,
-        {**span, "basis": basis, "measures": list(_weights(metric, site))},
-    )
-    imported = set()
-    for window, subject, measure, place, value, brought in rows.fetchall():
-        if brought:
-            imported.add(window)
-        if measure in metric.over or not metric.channels or subject in metric.channels:
-            found[window].sums[subject, measure, place] = value
-    return imported
-
-
-def _since(
-    cursor: duckdb.DuckDBPyConnection, metric: Metric, site: Site, subject: str
-) -> int | None:
-    """The window from which on a metric is known at a site."""
-    if not metric.since:
-        return 0
-    row = cursor.execute(
-        'select min("window") from partial where site = ? and measure in (select unnest(?))'
-        " and ? in ('', subject) and (len(?) = 0 or subject in (select unnest(?)))",
-        [site.id, list(metric.since), subject, list(metric.channels), list(metric.channels)],
-    ).fetchone()
-    return row[0] if row else None
-
-
-def _roles(metric: Metric) -> tuple[str, ...]:
-    return ("entrance", "street") if "passersby" in metric.since else ("entrance",)
-
-
-def _covered(
-    cursor: duckdb.DuckDBPyConnection, store: Store, metric: Metric, span: dict[str, Any]
-) -> dict[int, float]:
-    """By window, the share that the worst of the cameras behind a metric saw.
-
-    Those that watch its lines or zones by the layout, from when on they were first heard of; those
-    that were heard of in the window, where no layout is known.
-    """
-    needed = {
-        camera
-        for (camera,) in store.floor()
-        .execute(
-            "select distinct unnest(cameras) from line where $counted = 'line' and current"
-            " and site = $site and role in (select unnest($roles)) and $subject in ('', line)"
-            " union select distinct unnest(cameras) from zone where $counted = 'zone' and current"
-            " and site = $site and role <> 'staff' and $subject in ('', zone)",
-            {
-                "site": span["site"],
-                "subject": span["subject"],
-                "counted": metric.counted,
-                "roles": list(_roles(metric)),
-            },
-        )
-        .fetchall()
-    }
-    place = {name: span[name] for name in ("site", "first", "stop")}
-    began: dict[str, int] = dict(
-        cursor.execute(
-            'select subject, min("window") from partial where site = ?'
-            " and measure = 'watched_seconds' group by 1",
-            [span["site"]],
-        ).fetchall()
-    )
-    shares: dict[int, dict[str, float]] = defaultdict(dict)
-    rows = cursor.execute(
-        'select "window", subject, sum(value) from partial where site = $site'
-        ' and "window" >= $first and "window" < $stop and measure = \'covered_seconds\''
-        " group by all",
-        place,
-    )
-    for window, camera, seconds in rows.fetchall():
-        shares[window][camera] = seconds / windows.SECONDS
-    worst = {}
-    for window, by_camera in shares.items():
-        known = [camera for camera in needed if began.get(camera, window + 1) <= window]
-        worst[window] = min(by_camera.get(camera, 0.0) for camera in known or by_camera)
-    return worst
-
-
-def _add_sure(
-    cursor: duckdb.DuckDBPyConnection,
-    found: Mapping[int, _Window],
-    metric: Metric,
-    span: dict[str, Any],
-) -> None:
-    rows = cursor.execute(
-        """
-        select "window", sum(confidence * greatest(count, 1)), sum(greatest(count, 1)) from audit
-        where site = $site and kind = $counted and $subject in ('', subject)
-            and (kind = 'zone' or role in (select unnest($roles)))
-            and "window" > $first - $hour and "window" < $stop
-        group by 1
-        """,
-        {**span, "counted": metric.counted, "roles": list(_roles(metric)), "hour": audits.HOUR},
-    )
-    for window, sure, counted in rows.fetchall():
-        for each in range(window, window + audits.HOUR):
-            if each in found:
-                found[each].sure = sure, counted
-
-
-def _hide(hour: list[_Window], metric: Metric, *, whole: bool) -> None:
+def _hide(hour: list[Window], metric: Metric, *, whole: bool) -> None:
     """Drop what an hour says of fewer people than may be told of."""
     people: Counter[str] = Counter()
     for each in hour:
@@ -306,25 +122,25 @@ def _hide(hour: list[_Window], metric: Metric, *, whole: bool) -> None:
 
 
 def _point(
-    start: datetime, group: list[_Window], metric: Metric, weights: Mapping[str, float]
+    start: datetime, group: list[Window], metric: Metric, weights: Mapping[str, float]
 ) -> Point:
-    seen = [each for each in group if each.seen or (each.open and each.sums)]
+    known = [each for each in group if each.seen or (each.open and each.sums)]
     sums: Sums = defaultdict(float)
-    for each in seen:
+    for each in known:
         for key, summed in each.sums.items():
             sums[key] += summed
-    value = _value(metric, weights, sums) if seen else None
-    status: Status = "observed" if seen else "absent"
+    value = _value(metric, weights, sums) if known else None
+    status: Status = "observed" if known else "absent"
     if any(each.open for each in group):
         status = "open"
-    elif seen and not sums and any(each.hidden for each in seen):
+    elif known and not sums and any(each.hidden for each in known):
         status, value = "suppressed", None
-    elif seen and not any(summed for key, summed in sums.items() if _counts(metric, key)):
+    elif known and not any(summed for key, summed in sums.items() if _counts(metric, key)):
         status = "observed-zero"
     single = group[0].band if len(group) == 1 else (None, None, None)
-    counted = sum(each.sure[1] for each in seen)
-    confidence = sum(each.sure[0] for each in seen) / counted if counted else None
-    observed = sum(bool(each.sums) or not each.hidden for each in seen) / len(group)
+    counted = sum(each.sure[1] for each in known)
+    confidence = sum(each.sure[0] for each in known) / counted if counted else None
+    observed = sum(bool(each.sums) or not each.hidden for each in known) / len(group)
     return Point(start, value, status, observed, *single, confidence)
 
 

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from central import measures
 from central.config import Site
-from central.store import Store, transaction
+from central.store import Store, transaction, utc
 
 SECONDS = measures.SECONDS
 DAY = 86_400 // SECONDS
@@ -78,12 +78,13 @@ def rebuild_orders(store: Store, first: int = 0) -> None:
     """Bring the partial of the orders up to date, from the window `first` on."""
     # Read and replaced in one transaction: an import may rebuild them in another thread.
     with store.write() as cursor:
-        cursor.execute("delete from partial where part = 'orders' and \"window\" >= ?", [first])
-        cursor.execute(
-            "insert into partial by name select 'orders' as part, *"
-            f' from ({_sql("orders")}) where "window" >= ?',
-            [first],
-        )
+        _count(cursor, "orders", replaced=f'"window" >= {first:d}')
+
+
+def expire_orders(store: Store, before: datetime) -> int:
+    """Let go of the orders received before a moment; what they counted stays. Returns how many."""
+    with store.write() as cursor:
+        return _expire(cursor, "orders", f"received < timestamp '{utc(before)}'")
 
 
 def rebuild_online(store: Store, changed: Iterable[int] | None = None) -> None:
@@ -93,7 +94,7 @@ def rebuild_online(store: Store, changed: Iterable[int] | None = None) -> None:
     """
     if changed is None:
         with store.write() as cursor:
-            _count_online(cursor, "true", "true")
+            _count(cursor, "online")
         return
     # An event decides whether those within the gap after it begin a session; and those within the
     # gap before them tell whether it is alone in that.
@@ -103,10 +104,11 @@ def rebuild_online(store: Store, changed: Iterable[int] | None = None) -> None:
         with store.write() as cursor:
             cursor.execute("set variable written = ?", [sorted(written)])
             cursor.execute("set variable looked_at = ?", [sorted(looked_at)])
-            _count_online(
+            _count(
                 cursor,
-                _WINDOW + " in (select unnest(getvariable('looked_at')))",
-                "\"window\" in (select unnest(getvariable('written')))",
+                "online",
+                rows=f"{_WINDOW} in (select unnest(getvariable('looked_at')))",
+                replaced="\"window\" in (select unnest(getvariable('written')))",
             )
 
 
@@ -135,27 +137,45 @@ def expire_online(store: Store, first: int) -> int:
             """,
             {"first": first},
         )
-        gone = "select * from main.online semi join leaving using (site, channel, message_id)"
-        cursor.execute(
-            f"insert into partial by name with online as ({gone})"
-            f" select 'online:expired' as part, * from ({_sql('online')})"
-        )
-        row = cursor.execute(
-            "delete from online where (site, channel, message_id) in (from leaving)"
-        ).fetchone()
-        before = f'"window" < {first:d}'
-        _count_online(cursor, f"{_WINDOW} < {first:d}", before)
-        _merge(cursor, "online:expired")
-    return int(row[0]) if row else 0
+        leaving = "(site, channel, message_id) in (from leaving)"
+        before = f"{_WINDOW} < {first:d}", f'"window" < {first:d}'
+        return _expire(cursor, "online", leaving, *before)
 
 
-def _count_online(cursor: duckdb.DuckDBPyConnection, rows: str, replaced: str) -> None:
-    """Count events anew where `replaced` holds of the window, from those where `rows` holds."""
-    cursor.execute(f"delete from partial where part = 'online' and {replaced}")
+def _count(
+    cursor: duckdb.DuckDBPyConnection, table: str, rows: str = "true", replaced: str = "true"
+) -> None:
+    """Count anew, in the windows for which `replaced` holds, the rows for which `rows` holds."""
+    cursor.execute(f"delete from partial where part = '{table}' and {replaced}")
+    _add(cursor, table, table, rows, replaced)
+
+
+def _add(
+    cursor: duckdb.DuckDBPyConnection, part: str, table: str, rows: str, added: str = "true"
+) -> None:
+    # The definition reads the rows in the name of their table.
     cursor.execute(
-        f"insert into partial by name with online as (select * from main.online where {rows})"
-        f" select 'online' as part, * from ({_sql('online')}) where {replaced}"
+        f"insert into partial by name with {table} as (select * from main.{table} where {rows})"
+        f" select '{part}' as part, * from ({_sql(table)}) where {added}"
     )
+
+
+def _expire(
+    cursor: duckdb.DuckDBPyConnection,
+    table: str,
+    gone: str,
+    rows: str = "true",
+    replaced: str = "true",
+) -> int:
+    """Let the rows go for which `gone` holds, and count anew those that stay, as in `_count`."""
+    part = f"{table}:expired"
+    _add(cursor, part, table, gone)
+    row = cursor.execute(f"delete from {table} where {gone}").fetchone()
+    if not row or not row[0]:
+        return 0
+    _count(cursor, table, rows, replaced)
+    _merge(cursor, part)
+    return int(row[0])
 
 
 def _merge(cursor: duckdb.DuckDBPyConnection, part: str) -> None:

@@ -160,6 +160,23 @@ def test_orders_are_rebuilt_from_a_window_on(store: Store) -> None:
     assert partial(store)[SITE, "orders", "pos", nine] == 1
 
 
+def test_orders_expire_and_stay_counted(store: Store) -> None:
+    for number, received in enumerate([MONDAY, MONDAY, MONDAY + timedelta(days=1)]):
+        store.central().execute(
+            'insert into orders (site, channel, order_id, "time", received, value, units, currency,'
+            " kind) values ('leeds', 'pos', ?, ?, ?, 10, 1, 'GBP', 'sale')",
+            [str(number), MONDAY, received.replace(tzinfo=None)],
+        )
+    windows.rebuild_orders(store)
+    before = cells(store)
+    for hours, gone in ((0, 0), (1, 2), (1, 0), (48, 1)):
+        assert windows.expire_orders(store, MONDAY + timedelta(hours=hours)) == gone
+        assert cells(store) == before
+        windows.rebuild_orders(store)
+        assert cells(store) == before
+    assert store.central().execute("select count(*) from orders").fetchall() == [(0,)]
+
+
 @given(st.datetimes(datetime(1980, 1, 1), datetime(2100, 1, 1), timezones=st.timezones()))
 def test_a_key_is_the_quarter_that_holds_the_moment(moment: datetime) -> None:
     begin = windows.start(windows.key(moment))
