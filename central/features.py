@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from central import calendar, durations, privacy, series, windows
+from central import calendar, durations, privacy, seen, series, windows
 from central.config import Site
 from central.measures import GAP_SECONDS
 from central.metrics import CATALOGUE, EDGES
@@ -250,9 +250,8 @@ def _tables(
     store: Store, site: Site, span: Span
 ) -> Iterator[tuple[About, str, Sums, Booleans, Reals]]:
     """What there is to tell: sums by hour, which hours can be told, and the share that was seen."""
-    seen = _seen(store, site, "footfall", span)
     open_quarters = span.by_hour(np.ones(len(span.opened)), span.opened)
-    there = span.opened & seen
+    there = span.opened & _seen(store, site, "footfall", span)
     found = _measures(store, site, span)
     entries = span.by_hour(_of(found, "", "footfall", span), there)
 
@@ -261,8 +260,10 @@ def _tables(
         return np.divide(quarters, open_quarters, out=quarters * 0, where=open_quarters > 0)
 
     sums = {"entries": entries}
-    for name, metric in (("orders", "orders"), ("revenue", "revenue")):
-        points = _points(store, site, metric, span, "pos")
+    stop = windows.start(span.first + len(span.opened))
+    for name in ("orders", "revenue"):
+        metric, start = CATALOGUE[name], windows.start(span.first)
+        points = series.read(store, site, metric, start, stop, "15min", "pos")
         values = np.array([np.nan if each.value is None else each.value for each in points])
         sums[name] = span.by_hour(values, there)
     yield "site", "", sums, share(there) > 0, share(there)
@@ -282,16 +283,10 @@ def _tables(
         yield "online", "", sums, begun & ((share(there) > 0) | (open_quarters == 0)), share(there)
 
 
-def _points(
-    store: Store, site: Site, metric: str, span: Span, subject: str = ""
-) -> list[series.Point]:
-    start, stop = windows.start(span.first), windows.start(span.first + len(span.opened))
-    return series.read(store, site, CATALOGUE[metric], start, stop, "15min", subject)
-
-
 def _seen(store: Store, site: Site, metric: str, span: Span, subject: str = "") -> Booleans:
-    points = _points(store, site, metric, span, subject)
-    return np.array([point.status not in ("absent", "open") for point in points])
+    stop = span.first + len(span.opened)
+    found = seen.read(store, site, CATALOGUE[metric], span.first, stop, subject)
+    return np.array([each.seen and not each.open for each in found])
 
 
 def _measures(store: Store, site: Site, span: Span) -> dict[tuple[str, str, int], Reals]:
