@@ -9,7 +9,7 @@ PEERS := .venv-peers
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 JOBS ?= 2
 
-.PHONY: help demo test lint soak contract metrics figures picture peers clean
+.PHONY: help demo test lint soak contract metrics features figures picture peers clean
 
 help:
 	@echo "make demo          see it work: cameras, twelve shops, a web shop (FOR=40: forty seconds)"
@@ -35,6 +35,10 @@ lint: $(VENV)/dev
 
 soak: $(VENV)/dev
 	@PASSERBY_ROUNDS=$(or $(ROUNDS),20) $(BIN)/python -m pytest tests/end_to_end/test_kill.py -x -n $(JOBS)
+	@echo "Spark for the guide to the features: 456 MB to fetch."
+	@command -v java >/dev/null || deploy/system openjdk-17-jre-headless
+	@$(PIP) install -q -c constraints.txt pyspark==4.3.0
+	@$(BIN)/python -m pytest tests/docs/spark_features.py
 
 contract: $(VENV)/demo
 	@$(BIN)/passerby-edge contract --out docs
@@ -42,8 +46,12 @@ contract: $(VENV)/demo
 metrics: $(VENV)/demo
 	@$(BIN)/python -m docs.metrics
 
+features: $(VENV)/demo
+	@$(BIN)/python -m docs.features
+
 figures: $(VENV)/demo
 	@$(BIN)/python -m docs.figures
+	@$(BIN)/python -m docs.flow
 
 picture: $(VENV)/dev
 	@$(BIN)/python -m docs.picture

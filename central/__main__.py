@@ -1,6 +1,7 @@
 """The command line of `passerby-central`."""
 
 import argparse
+import json
 import logging
 import sys
 from collections.abc import Callable, Sequence
@@ -86,6 +87,31 @@ def _parser() -> argparse.ArgumentParser:
     forget.set_defaults(run=_forget)
     _quarantine_parsers(commands)
     _file_parsers(commands)
+
+    told = commands.add_parser("features", help="what segmentation jobs read").add_subparsers(
+        required=True, metavar="ACTION"
+    )
+    export = _command(
+        told,
+        "export",
+        "release what may be told, and write it as Parquet by date",
+        "features export --config central.yaml",
+    )
+    export.add_argument("--folder", type=Path, help="instead of `features` in the data folder")
+    export.set_defaults(run=_export_features)
+
+    gate = commands.add_parser("privacy", help="try the k-gate").add_subparsers(
+        required=True, metavar="ACTION"
+    )
+    attack = _command(
+        gate,
+        "attack",
+        "let three attackers guess secrets of generated people from what the k-gate releases",
+        "privacy attack --json",
+    )
+    attack.add_argument("--seed", type=int, default=1, help="other people")
+    attack.add_argument("--json", action="store_true", help="end with a line of JSON")
+    attack.set_defaults(run=_attack)
     return parser
 
 
@@ -235,6 +261,20 @@ def _progress(words: str) -> None:
 
 def _import_windows(config: Config, options: argparse.Namespace) -> None:
     print(local.run(config, "import-windows", {"file": str(options.file.absolute())}))
+
+
+def _export_features(config: Config, options: argparse.Namespace) -> None:
+    folder = str(options.folder.absolute()) if options.folder else ""
+    print(local.run(config, "export-features", {"folder": folder}))
+
+
+def _attack(config: Config, options: argparse.Namespace) -> None:
+    from central import attack
+
+    report = attack.attack(options.seed)
+    print(attack.text(report))
+    if options.json:
+        print(json.dumps(attack.summary(report)))
 
 
 if __name__ == "__main__":

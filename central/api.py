@@ -6,10 +6,10 @@ Reads only `central.duckdb`, and of `floor.duckdb` which numbers are held: never
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import FastAPI, HTTPException, Query
+from fastapi import FastAPI, HTTPException, Query, Response
 from pydantic import AwareDatetime
 
-from central import __version__, audits, console, gaps, series
+from central import __version__, audits, console, export, gaps, series
 from central.incidents import listed
 from central.intake import online
 from central.intake.http import router
@@ -103,8 +103,23 @@ def create(service: Service) -> FastAPI:
         """
         return gaps.report(service.store, site, *times(start, stop))
 
+    @app.get("/v1/features/in_store", tags=["features"], response_class=Response)
+    def read_features(
+        site: Annotated[str, Query(pattern="^[a-z0-9-]{0,40}$")] = "",
+        start: AwareDatetime | None = None,
+        stop: AwareDatetime | None = None,
+        form: Annotated[export.Format, Query(alias="format")] = "json",
+    ) -> Response:
+        """In-store features of the cells that end in (start, stop], the last 24 hours unless told.
+
+        Of one site or of all; as Parquet, an Arrow IPC stream, or JSON (a list of rows).
+        """
+        rows = export.table(service.store, *span(site, start, stop), site)
+        body, media_type = export.encode(rows, form)
+        return Response(body, media_type=media_type)
+
     def span(site: str, start: datetime | None, stop: datetime | None) -> tuple[datetime, datetime]:
-        if site not in service.sites():
+        if site and site not in service.sites():
             raise HTTPException(404, f"no site {site}; add it under `sites`")
         return times(start, stop)
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from central import backup, forget, gaps, quarantine, retention, sql
+from central import backup, export, forget, gaps, quarantine, retention, sql
 from central.config import Config
 from central.intake import files, imports, till
 from central.intake.events import Intake
@@ -174,6 +174,13 @@ def _sql(scope: Scope, arguments: Arguments) -> str:
     return sql.write(sql.ask(scope.store, arguments["query"]), arguments["form"])
 
 
+def _export_features(scope: Scope, arguments: Arguments) -> str:
+    fresh = export.release(scope.store, scope.config, datetime.now(UTC))
+    folder = Path(arguments["folder"] or scope.config.data / "features")
+    rows = export.write(scope.store, scope.config, folder)
+    return f"{rows:,} rows in {folder / 'in_store'}; {len(fresh)} dates have got new ones"
+
+
 COMMANDS: dict[str, Callable[[Scope, Arguments], Words]] = {
     "import-orders": _import_orders,
     "import-till": _import_till,
@@ -188,4 +195,5 @@ COMMANDS: dict[str, Callable[[Scope, Arguments], Words]] = {
     "backup": _backup,
     "sql": _sql,
     "forget": _forget,
+    "export-features": _export_features,
 }

@@ -165,6 +165,13 @@ class Zone(_Model):
     engaged_seconds: Annotated[float, Field(ge=VISIT_SECONDS, le=86_400)] = ENGAGED_SECONDS
 
 
+class Catchment(_Model):
+    """Where a shop's customers live: what their postcodes begin with, or their regions."""
+
+    postcodes: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    regions: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+
+
 class Site(_Model):
     """A shop, or the web shop; `rates` say what one unit of another currency is in its own."""
 
@@ -175,6 +182,7 @@ class Site(_Model):
     hours: Hours = Hours()
     zones: dict[Slug, Zone] = {}
     region: str = ""
+    catchment: Catchment = Catchment()
     currency: Currency = "GBP"
     rates: dict[Currency, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {}
 
@@ -337,6 +345,7 @@ def _keys(place: tuple[object, ...]) -> list[str]:
         "hours": Hours,
         **dict.fromkeys((*WEEKDAYS, "exceptions"), Opening),
         "zones": Zone,
+        "catchment": Catchment,
         "write_keys": WriteKey,
         "shopify": ShopifyShop,
         "webhooks": Webhook,

@@ -83,6 +83,8 @@ create table notice (
     # `person` is who an order or an event is counted for; the ids that it came with stay beside it
     # (`customer` of an order), and `link` says which of them are one. `importing` holds how many
     # rows are in of the files whose import has not ended.
+    # `released` is what the k-gate has let out: `held` are the hours of a cell, as the windows that
+    # begin them, and `counts` what it had of each of its limits.
     """
 create table if not exists audit (
     site varchar, device varchar, kind varchar, subject varchar, role varchar, "window" bigint,
@@ -113,5 +115,15 @@ create table quarantine (
     size bigint, raw blob);
 create table overflow (day date primary key, count bigint, bytes bigint);
 create table importing (digest varchar primary key, done bigint);
+create table released (
+    site varchar, about varchar, zone varchar, granularity varchar, status varchar,
+    snapshot bigint, start timestamp, event_timestamp timestamp, created_timestamp timestamp,
+    hours bigint, coverage double, anomaly boolean, trend double,
+    entries bigint, conversion double, sales_per_visitor double, visits bigint,
+    engaged_share double, dwell_p50 double, dwell_p90 double, dwell_p90_low double,
+    dwell_p90_high double, wait_p50 double, wait_p90 double,
+    web_sessions bigint, web_orders bigint, web_searches bigint,
+    held bigint[], counts bigint[],
+    primary key (site, about, zone, start, snapshot));
 """,
 )

@@ -6,11 +6,12 @@ import signal
 import socket
 import threading
 import time
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
 
 import uvicorn
 
-from central import audits, compaction, retention, windows
+from central import audits, compaction, export, features, retention, windows
 from central.closing import Closing
 from central.commands import Scope
 from central.config import CentralError, Config
@@ -56,6 +57,9 @@ class Service:
         self._rebuilt = self.began
         self._rebuild_seconds = (0.0, 0.0)
         self._retained: datetime | None = None
+        self._released: dict[str, date | None] = {}
+        # All dates at the start: a stop may have come between a release and its files.
+        self._unwritten: set[date] | None = None
         self._audits: dict[Device, tuple[wire.Audit, ...]] = {}
         self._closing = Closing(config, self.intake, self.began)
         self._watch = Watch(store, config)
@@ -117,6 +121,22 @@ class Service:
                     self.notifier.add(incident)
             if self._stop.is_set():
                 return  # what is left is scored after the next start
+        self._release(bounds, now)
+
+    def _release(self, sites: Iterable[str], now: datetime) -> None:
+        """Release the features of sites whose last day has closed, one a tick; then write them."""
+        for name in sites:
+            site = self.config.site(name)
+            last = features.last_day(self.store, site)
+            if last != self._released.get(name):
+                fresh = features.release(self.store, site, now)
+                self._released[name] = last
+                if self._unwritten is not None:
+                    self._unwritten |= fresh
+                return
+        if self._unwritten is None or self._unwritten:
+            export.write(self.store, self.config, self.config.data / "features", self._unwritten)
+            self._unwritten = set()
 
     def _rebuild(self, now: datetime) -> None:
         # Hourly too, since raw events must go when their time is up, whether others come or not.

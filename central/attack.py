@@ -1,0 +1,505 @@
+"""The k-gate's attackers: what somebody who knows a little learns from what is released.
+
+Three of them know when a person was somewhere, and guess two secrets, which zone the person went to
+next and (told the zone) in which bin the person's dwell there lies:
+- a *till operator* knows the minute of the person's ticket,
+- a *colleague* knows the minute in which the person came in,
+- an *analyst* knows that too, has two releases, and that the person is in the second alone.
+Each knows how people walk this shop in the long run, how many came in, and every released cell, and
+guesses what is most probable for somebody who is in the finest cells that cover the moment. The
+same guesses about people who were in the shop but whose events were never sent say what is learnt
+of the shop; only what goes beyond that is learnt of the person.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from central import durations, walks
+from central.metrics import DWELL_EDGES
+from central.privacy import IN_STORE, LEVELS, TIMED, Cell, Integers, release
+from central.walks import CLOSE, OPEN, TILL, WALK, ZONES, People, Reals, Shop
+
+Booleans = NDArray[np.bool_]
+Attacker = Literal["till operator", "colleague", "analyst"]
+Secret = Literal["next zone", "dwell bin"]
+Kind = Literal["visits", "dwell"]
+Cells = dict[Kind, list[list[Cell]]]
+Levels = dict[Kind, dict[str, float]]
+
+ATTACKERS: tuple[Attacker, ...] = ("till operator", "colleague", "analyst")
+GOALS: dict[Secret, Kind] = {"next zone": "visits", "dwell bin": "dwell"}
+"""The secrets, and which rows tell something of them."""
+KINDS: tuple[Kind, ...] = ("visits", "dwell")
+
+TARGETS = 2000
+"""People that each attacker tries for each secret, at least."""
+LIMIT = 1.1
+"""Success on released people over success on others may not exceed this, at 95 %."""
+EDGES = np.array(DWELL_EDGES, np.float64)
+ENGAGED_BIN = 4
+"""Visits in this bin of a dwell histogram and beyond count as engaged in the generated shops."""
+IMAGINED, ALIKE = 1000, 30
+"""Cells that an attacker imagines, and those of them most like the released one."""
+SURE = 100.0
+"""How sure an attacker is that a cell is like the long run: as after so many people."""
+SMALL = np.array([0.05, 0.2, 0.2])
+"""What is a small difference in each column of `shown`."""
+PEOPLE = 67_000
+"""People whose events are sent, about, in each shop: the smaller it is, the more days."""
+OUTSIDERS = 3
+"""People in the shop whom no release holds, for each one whom a release holds."""
+LATE_DAYS = 0.3
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What a cell needs, and from how many on its times are told finely.
+
+    limits: of tracks, entries and visits whose dwell is known.
+    """
+
+    limits: Mapping[Kind, tuple[int, int, int]]
+    fine: int
+
+
+GATE = Gate(
+    {"visits": (IN_STORE, IN_STORE, 0), "dwell": (IN_STORE, IN_STORE, TIMED)}, durations.FINE
+)
+UNGATED = Gate({"visits": (0, 0, 0), "dwell": (1, 1, 1)}, 1)
+"""Every hour is told, finely."""
+
+
+@dataclass(frozen=True)
+class Tries:
+    """An attacker's guesses in one shop, by day, (days,) each.
+
+    people: targets in the released data. right: guesses about them that were right. others: how
+    many would have been right about as many others who were in the same places.
+    """
+
+    shop: str
+    attacker: Attacker
+    secret: Secret
+    people: Reals
+    right: Reals
+    others: Reals
+
+
+@dataclass(frozen=True)
+class Result:
+    """How often an attacker was right, in one shop or (`all`) in all of them.
+
+    released, others: success on people in the released data, and on others who were there then.
+    upper: the one-sided 95 % bound of their ratio, by a bootstrap over days.
+    """
+
+    shop: str
+    attacker: Attacker
+    secret: Secret
+    targets: int
+    released: float
+    others: float
+    upper: float
+
+    @property
+    def ratio(self) -> float:
+        """Success on released people over that on others."""
+        return self.released / self.others if self.others else 0.0
+
+
+@dataclass(frozen=True)
+class Report:
+    """The results, by shop and over all, and by shop the share of zones' hours told at each level.
+
+    Hours in which nobody visited the zone are left out.
+    """
+
+    results: tuple[Result, ...]
+    levels: dict[str, Levels]
+
+    @property
+    def reached(self) -> bool:
+        """Whether no attacker learns more of a person than the limit allows."""
+        return all(
+            each.upper <= LIMIT and each.targets >= TARGETS
+            for each in self.results
+            if each.shop == "all"
+        )
+
+
+@dataclass(frozen=True)
+class Told:
+    """A snapshot of a released cell as it is published: visits, and `shown` of their dwell."""
+
+    hours: tuple[int, ...]
+    visits: int
+    fine: bool
+    shown: Reals
+
+
+@dataclass(frozen=True)
+class Release:
+    """What is public after a release: by zone, the newest snapshot that covers each hour.
+
+    entries: of each hour, (hours,), which are told whether there are k or not.
+    """
+
+    told: dict[Kind, tuple[dict[int, Told], ...]]
+    entries: Integers
+
+
+@dataclass(frozen=True)
+class Known:
+    """How people walk the shop in the long run.
+
+    visits: for each entry, (zones,). dwell: shares of the bins in each zone, (zones, bins).
+    first, after: shares of the zones first gone to, and gone to after the till, (zones,).
+    """
+
+    visits: Reals
+    dwell: Reals
+    first: Reals
+    after: Reals
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Known moments of people, and their secrets: hours, zones and bins, (n,) each.
+
+    hour, seen: of the moment, and of the end of the visit that is the secret.
+    late: whether the events came after the first release.
+    """
+
+    hour: Integers
+    seen: Integers
+    zone: Integers
+    bin: Integers
+    late: Booleans
+
+
+def attack(seed: int, gate: Gate = GATE, shops: Sequence[Shop] = walks.SHOPS) -> Report:
+    """Play all attackers on all shops."""
+    tries: list[Tries] = []
+    levels = {}
+    for number, shop in enumerate(shops):
+        rng = np.random.default_rng([seed, number])
+        length = round(PEOPLE / shop.entries / 7) * 7
+        days, late = walks.draw_days(rng, length), rng.random(length) < LATE_DAYS
+        inside = walks.draw_people(rng, shop, days, late)
+        outside = [walks.draw_people(rng, shop, days, late) for _ in range(OUTSIDERS)]
+        known = _known(walks.draw_people(rng, shop, walks.draw_days(rng, length), late))
+        cells, releases = two_releases(inside, length * 24, gate)
+        levels[shop.name] = _levels(cells, inside, length * 24)
+        tries += _play(rng, shop.name, inside, outside, known, releases)
+    rng = np.random.default_rng([seed, len(shops)])
+    kinds = list(dict.fromkeys((each.attacker, each.secret) for each in tries))
+    groups = [[each for each in tries if (each.attacker, each.secret) == kind] for kind in kinds]
+    results = [
+        *(_result(rng, each.shop, [each]) for each in tries),
+        *(_result(rng, "all", group) for group in groups),
+    ]
+    return Report(tuple(results), levels)
+
+
+def text(report: Report) -> str:
+    """The report as people read it."""
+    lines = [f"{'shop':8}{'attacker':15}{'secret':11}{'people':>8}  released  others  ratio  95 %"]
+    lines += [
+        f"{each.shop:8}{each.attacker:15}{each.secret:11}{each.targets:8,}"
+        f"{each.released:10.3f}{each.others:8.3f}{each.ratio:7.3f}{each.upper:6.3f}"
+        for each in report.results
+    ]
+    lines += ["", "Share of the zones' hours told, by level:"]
+    for shop, kinds in report.levels.items():
+        for kind, shares in kinds.items():
+            told = ", ".join(f"{level} {share:.1%}" for level, share in shares.items())
+            lines.append(f"{shop:8}{kind:8}{told}")
+    verdict = "is" if report.reached else "is NOT"
+    lines += ["", f"Over all shops each bound {verdict} at most {LIMIT}."]
+    return "\n".join(lines)
+
+
+def summary(report: Report) -> dict[str, object]:
+    """The report as one JSON object; `ours` is the highest bound over all shops."""
+    return {
+        "ours": max(each.upper for each in report.results if each.shop == "all"),
+        "limit": LIMIT,
+        "reached": report.reached,
+        "results": [asdict(each) | {"ratio": each.ratio} for each in report.results],
+        "levels": report.levels,
+    }
+
+
+def two_releases(people: People, hours: int, gate: Gate) -> tuple[Cells, tuple[Release, Release]]:
+    """What the gate releases before the late events and after: all its cells, and what is told."""
+    keys = np.arange(hours)
+    nodes = np.stack([keys, keys // 6, keys // 24, keys // 168], 1)
+    cells: Cells = {kind: [[] for _ in ZONES] for kind in KINDS}
+    told: dict[Kind, list[dict[int, Told]]] = {kind: [{} for _ in ZONES] for kind in KINDS}
+    views = []
+    for arrived in (~people.late, np.ones_like(people.late)):
+        entries = np.bincount((people.entered[arrived] // 3600).astype(np.int64), minlength=hours)
+        for zone in range(len(ZONES)):
+            tracks, histogram = _watch(people, arrived, zone, hours)
+            counts = np.stack([tracks, entries, histogram.sum(1)], 1)
+            for kind in KINDS:
+                fresh = release(keys, nodes, counts, np.array(gate.limits[kind]), cells[kind][zone])
+                cells[kind][zone] += fresh
+                told[kind][zone] = told[kind][zone] | {
+                    hour: each
+                    for cell in fresh
+                    if cell.level >= 0
+                    for each in [publish(cell, histogram[list(cell.hours)].sum(0), gate)]
+                    for hour in cell.hours
+                }
+        views.append(Release({kind: tuple(each) for kind, each in told.items()}, entries))
+    return cells, (views[0], views[1])
+
+
+def publish(cell: Cell, histogram: Integers, gate: Gate) -> Told:
+    """A cell as the features tell it."""
+    fine = min(cell.counts) >= gate.fine
+    return Told(cell.hours, int(histogram.sum()), fine, shown(histogram[None], fine)[0])
+
+
+def shown(histograms: Integers, fine: bool) -> Reals:
+    """What the features tell of dwell: engaged share, and logarithms of p50 and p90, (n, 3)."""
+    lasting = durations.survival(histograms.astype(np.float64), np.zeros(histograms.shape))
+    p50, p90 = (
+        np.log(durations.told(lasting, EDGES, durations.WIDE["dwell"], share, fine=fine)[0])
+        for share in (0.5, 0.9)
+    )
+    engaged = durations.part(
+        histograms[:, ENGAGED_BIN:].sum(1), np.maximum(histograms.sum(1), 1), fine=fine
+    )
+    return np.stack([engaged, p50, p90], 1)
+
+
+def likely_bin(rng: np.random.Generator, shares: Reals, snapshots: Sequence[Told]) -> int:
+    """The bin in which a person's dwell most probably lies, of those new in the last snapshot.
+
+    shares: of the bins in the long run, (bins,). By rejection (approximate Bayesian computation):
+    cells are imagined, snapshot by snapshot, and in those that would be told most like the real one
+    the new people are counted.
+    """
+    likely = rng.dirichlet(SURE * shares + 1e-3, IMAGINED)
+    total = new = np.zeros(likely.shape, np.int64)
+    came = 0
+    for snapshot in snapshots:
+        new = rng.multinomial(snapshot.visits - came, likely)
+        total, came = total + new, snapshot.visits
+        distance = (np.abs(shown(total, snapshot.fine) - snapshot.shown) / SMALL).sum(1)
+        alike = np.argpartition(distance, ALIKE)[:ALIKE]
+        new, again = new[alike], np.resize(alike, IMAGINED)
+        total, likely = total[again], likely[again]
+    return int(new.sum(0).argmax())
+
+
+def bin_guesses(
+    rng: np.random.Generator, known: Known, first: Release | None, last: Release
+) -> Integers:
+    """The most probable bin of who is in each zone at each hour, (zones, hours); -1 for no idea.
+
+    first: what is subtracted by who knows two releases, and seeks those who are new in the last.
+    """
+    guesses = np.full((len(ZONES), len(last.entries)), -1)
+    for zone, cells in enumerate(last.told["dwell"]):
+        for hour, cell in cells.items():
+            before = first.told["dwell"][zone].get(hour) if first else None
+            if guesses[zone, hour] < 0 and before is not cell:
+                snapshots = [before, cell] if before else [cell]
+                guess = likely_bin(rng, known.dwell[zone], snapshots)
+                guesses[zone, list(cell.hours)] = guess
+    return guesses
+
+
+def zone_guesses(shares: Reals, known: Known, first: Release | None, last: Release) -> Integers:
+    """The zone to which somebody most probably goes next, at each hour, (hours,).
+
+    shares: of the zones in the long run, (zones,). The more visits a zone had, compared with what
+    so many entries bring, the more probable it is that this person's is among them: by Bayes, for
+    Poisson counts, in proportion. first: as for `bin_guesses`.
+    """
+    weights = np.tile(shares, (len(last.entries), 1))
+    for zone, cells in enumerate(last.told["visits"]):
+        for hour, cell in cells.items():
+            held = list(cell.hours)
+            before = first.told["visits"][zone].get(hour) if first else None
+            visits, came = cell.visits, last.entries[held].sum()
+            if first and before:
+                visits, came = visits - before.visits, came - first.entries[held].sum()
+            if before is not cell and came > 0:
+                weights[hour, zone] *= visits / (known.visits[zone] * came)
+    weights[~weights.any(1)] = shares
+    guesses: Integers = weights.argmax(1)
+    return guesses
+
+
+def _watch(people: People, arrived: Booleans, zone: int, hours: int) -> tuple[Integers, Integers]:
+    """By hour, tracks first seen in a zone, (hours,), and a histogram of dwell, (hours, bins)."""
+    there = (people.zones == zone) & arrived[:, None]
+    first = there & (np.cumsum(there, 1) == 1)
+    left = np.nan_to_num(people.left // 3600).astype(np.int64)
+    tracks = np.bincount(left[first], minlength=hours)[:hours]
+    place = left[there] * len(EDGES) + _bins(people.dwell[there])
+    histogram = np.bincount(place, minlength=hours * len(EDGES))[: hours * len(EDGES)]
+    return tracks, histogram.reshape(hours, len(EDGES))
+
+
+def _bins(seconds: Reals) -> Integers:
+    return np.searchsorted(EDGES, seconds, side="right") - 1
+
+
+def _known(people: People) -> Known:
+    everybody = np.ones(len(people.entered), np.bool_)
+    hours = int(np.nanmax(people.left) // 3600) + 1
+    histograms = np.stack(
+        [_watch(people, everybody, zone, hours)[1].sum(0) for zone in range(len(ZONES))]
+    )
+    visits = histograms.sum(1)
+    starts, ends = moments(people, "colleague"), moments(people, "till operator")
+    first, after = (np.bincount(each.zone, minlength=len(ZONES)) for each in (starts, ends))
+    return Known(
+        visits=visits / len(people.entered),
+        dwell=histograms / visits[:, None],
+        first=first / first.sum(),
+        after=after / after.sum(),
+    )
+
+
+def moments(people: People, attacker: Attacker) -> Moments:
+    """What an attacker knows of people, and what is to be guessed; who goes nowhere is left out."""
+    if attacker == "till operator":
+        stop = np.argmax(people.zones == TILL, 1) + 1
+        time = people.ticket
+    else:
+        stop, time = np.zeros(len(people.entered), np.int64), people.entered + WALK
+    rows = np.arange(len(stop))
+    stop = np.minimum(stop, people.zones.shape[1] - 1)
+    zone = people.zones[rows, stop]
+    goes = np.flatnonzero(np.isfinite(time) & (zone >= 0))
+    return Moments(
+        hour=(time[goes] // 3600).astype(np.int64),
+        seen=(people.left[goes, stop[goes]] // 3600).astype(np.int64),
+        zone=zone[goes],
+        bin=_bins(people.dwell[goes, stop[goes]]),
+        late=people.late[goes],
+    )
+
+
+def _play(
+    rng: np.random.Generator,
+    shop: str,
+    inside: People,
+    outside: Sequence[People],
+    known: Known,
+    releases: tuple[Release, Release],
+) -> Iterator[Tries]:
+    first, last = releases
+    hours = len(last.entries)
+    likely_bins = bin_guesses(rng, known, None, last), bin_guesses(rng, known, first, last)
+    for attacker in ATTACKERS:
+        two = first if attacker == "analyst" else None
+        shares = known.after if attacker == "till operator" else known.first
+        zones = zone_guesses(shares, known, two, last)
+        bins = likely_bins[two is not None]
+        here, there = moments(inside, attacker), [moments(each, attacker) for each in outside]
+        for goal, kind in GOALS.items():
+            told = _covered(last.told[kind], hours)
+            fresh = _news(first.told[kind], last.told[kind], hours)
+            seekable = fresh if two else told
+            places: list[Integers] = []
+            right: list[Booleans] = []
+            for people in (here, *there):
+                chosen = seekable[people.zone, people.seen]
+                if people is here:
+                    late = people.late & fresh[people.zone, people.seen]
+                    chosen = late | (chosen & ~people.late & (two is None))
+                zone, seen, hour = people.zone[chosen], people.seen[chosen], people.hour[chosen]
+                by_zone = kind == "dwell"
+                places.append(zone * hours + seen if by_zone else hour)
+                guess = bins[zone, seen] if by_zone else zones[hour]
+                right.append(guess == (people.bin[chosen] if by_zone else zone))
+            theirs = np.concatenate(places[1:]), np.concatenate(right[1:])
+            yield Tries(shop, attacker, goal, *_matched((places[0], right[0]), theirs, hours))
+
+
+def _covered(cells: Sequence[Mapping[int, Told]], hours: int) -> Booleans:
+    """Which zones' hours are told, (zones, hours)."""
+    return np.array([[hour in each for hour in range(hours)] for each in cells])
+
+
+def _news(
+    first: Sequence[Mapping[int, Told]], last: Sequence[Mapping[int, Told]], hours: int
+) -> Booleans:
+    """Which of them are told anew in the last release, (zones, hours)."""
+    return np.array(
+        [
+            [after.get(hour) is not before.get(hour) for hour in range(hours)]
+            for before, after in zip(first, last, strict=True)
+        ]
+    )
+
+
+def _matched(
+    mine: tuple[Integers, Booleans], theirs: tuple[Integers, Booleans], hours: int
+) -> tuple[Reals, Reals, Reals]:
+    """By day: released people, right guesses of them, and what these would have been of others.
+
+    mine, theirs: where each person was (an hour, or a zone's hour), and whether the guess is right.
+    Places where no others were are left out.
+    """
+    size = len(ZONES) * hours
+    people, right = (np.bincount(mine[0], mine[1] if n else None, size) for n in range(2))
+    others, hit = (np.bincount(theirs[0], theirs[1] if n else None, size) for n in range(2))
+    both = others > 0
+    share = np.divide(hit, others, out=np.zeros(size), where=both)
+    day = np.arange(size) % hours // 24
+    by_day: list[Reals] = [
+        np.bincount(day, np.where(both, column, 0.0), hours // 24).astype(np.float64)
+        for column in (people, right, people * share)
+    ]
+    return by_day[0], by_day[1], by_day[2]
+
+
+def _result(rng: np.random.Generator, name: str, shops: Sequence[Tries]) -> Result:
+    right, others = np.zeros(RESAMPLES), np.zeros(RESAMPLES)
+    for each in shops:
+        days = rng.integers(0, len(each.people), (RESAMPLES, len(each.people)))
+        right += each.right[days].sum(1)
+        others += each.others[days].sum(1)
+    targets = sum(float(each.people.sum()) for each in shops)
+    ratios = np.divide(right, others, out=np.zeros(RESAMPLES), where=others > 0)
+    return Result(
+        name,
+        shops[0].attacker,
+        shops[0].secret,
+        round(targets),
+        sum(float(each.right.sum()) for each in shops) / max(targets, 1.0),
+        sum(float(each.others.sum()) for each in shops) / max(targets, 1.0),
+        float(np.quantile(ratios, 0.95)),
+    )
+
+
+def _levels(cells: Cells, people: People, hours: int) -> Levels:
+    everybody = np.ones(len(people.entered), np.bool_)
+    opened = (np.arange(hours) % 24 >= OPEN) & (np.arange(hours) % 24 < CLOSE)
+    visited = [
+        opened & (_watch(people, everybody, zone, hours)[0] > 0) for zone in range(len(ZONES))
+    ]
+    levels: Levels = {}
+    for kind in KINDS:
+        found = np.zeros(len(LEVELS) + 1)
+        for zone, there in enumerate(visited):
+            level = np.full(hours, -1)
+            for cell in cells[kind][zone]:
+                level[list(cell.hours)] = cell.level
+            found += np.bincount(level[there] + 1, minlength=len(found))
+        shares = (float(share) for share in found / found.sum())
+        levels[kind] = dict(zip(("suppressed", *LEVELS), shares, strict=True))
+    return levels
