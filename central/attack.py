@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from central import durations, walks
 from central.metrics import DWELL_EDGES
-from central.privacy import IN_STORE, LEVELS, TIMED, Cell, Integers, release
+from central.privacy import IN_STORE, LEVELS, TIMED, TIMED_AGAIN, Cell, Integers, release
 from central.walks import CLOSE, OPEN, TILL, WALK, ZONES, People, Reals, Shop
 
 Booleans = NDArray[np.bool_]
@@ -52,25 +52,29 @@ PEOPLE = 67_000
 """People whose events are sent, about, in each shop: the smaller it is, the more days."""
 OUTSIDERS = 3
 """People in the shop whom no release holds, for each one whom a release holds."""
-LATE_DAYS = 0.3
+LATE_DAYS = 0.5
 RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
 class Gate:
-    """What a cell needs, and from how many on its times are told finely.
+    """What a cell needs, also to be told again, and from how many on its times are told finely.
 
-    limits: of tracks, entries and visits whose dwell is known.
+    limits, again: of tracks, entries and visits whose dwell is known.
     """
 
     limits: Mapping[Kind, tuple[int, int, int]]
+    again: Mapping[Kind, tuple[int, int, int]]
     fine: int
 
 
 GATE = Gate(
-    {"visits": (IN_STORE, IN_STORE, 0), "dwell": (IN_STORE, IN_STORE, TIMED)}, durations.FINE
+    {"visits": (IN_STORE, IN_STORE, 0), "dwell": (IN_STORE, IN_STORE, TIMED)},
+    {"visits": (IN_STORE, IN_STORE, 0), "dwell": (IN_STORE, IN_STORE, TIMED_AGAIN)},
+    durations.FINE,
 )
-UNGATED = Gate({"visits": (0, 0, 0), "dwell": (1, 1, 1)}, 1)
+_NONE: Mapping[Kind, tuple[int, int, int]] = {"visits": (0, 0, 0), "dwell": (1, 1, 1)}
+UNGATED = Gate(_NONE, _NONE, 1)
 """Every hour is told, finely."""
 
 
@@ -248,7 +252,8 @@ def two_releases(people: People, hours: int, gate: Gate) -> tuple[Cells, tuple[R
             tracks, histogram = _watch(people, arrived, zone, hours)
             counts = np.stack([tracks, entries, histogram.sum(1)], 1)
             for kind in KINDS:
-                fresh = release(keys, nodes, counts, np.array(gate.limits[kind]), cells[kind][zone])
+                least, again = np.array(gate.limits[kind]), np.array(gate.again[kind])
+                fresh = release(keys, nodes, counts, least, again, cells[kind][zone])
                 cells[kind][zone] += fresh
                 told[kind][zone] = told[kind][zone] | {
                     hour: each

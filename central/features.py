@@ -20,7 +20,7 @@ from central import calendar, durations, privacy, seen, series, windows
 from central.config import Site
 from central.measures import GAP_SECONDS
 from central.metrics import CATALOGUE, EDGES
-from central.privacy import IN_STORE, JOINED, LEVELS, TIMED, Cell, Integers
+from central.privacy import IN_STORE, JOINED, LEVELS, TIMED, TIMED_AGAIN, Cell, Integers
 from central.store import Store, utc
 
 Booleans = NDArray[np.bool_]
@@ -38,6 +38,8 @@ GATES: dict[About, dict[str, int]] = {
     "online": {"entries": JOINED, "users": JOINED},
 }
 """Of what a cell must have how many, by what its row is about."""
+AGAIN = {"dwell": TIMED_AGAIN, "wait": TIMED_AGAIN}
+"""By how much these must have changed for a correction; the others by what a cell needs."""
 LOOKBACK_WEEKS = 4
 """Cells may be told, or told anew, until their week is so long over."""
 TREND_WEEKS = 4
@@ -404,6 +406,7 @@ def _rows(
             span.nodes[hours, : len(LEVELS) if over else -1],
             counts[hours],
             np.array(list(gate.values())),
+            np.array([AGAIN.get(name, least) for name, least in gate.items()]),
             [_cell(row) for row in told if row["held"][0] in span.keys[inside] and row["counts"]],
         )
         for cell in fresh:

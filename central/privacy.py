@@ -7,9 +7,9 @@ holds only the hours that no finer cell holds: released cells share no hour, so 
 added or subtracted among them is again a union of cells, and never a smaller group. That is the
 complementary suppression, by construction rather than by search.
 
-A released cell is frozen. It is told anew, as a further snapshot, only once at least k people have
-come to it since each snapshot before, so that the difference of two snapshots is no small group
-either. Hours of people that come late to no cell wait until they are enough.
+A released cell is frozen. It is told anew, as a further snapshot, only once at least k people (or
+more, `again`) have come to it since each snapshot before, so that the difference of two snapshots
+is no small group either. Hours of people that come late to no cell wait until they are enough.
 
 Who counts is given as several limits an hour (tracks, entries, people whose wait is known, …): each
 must reach its k, in a cell and in a correction. Sources: Sweeney, k-anonymity (2002), for k;
@@ -30,6 +30,9 @@ IN_STORE = 10
 TIMED = 30
 """People whose time is known that a cell must have in which times are told: with fewer, a quantile
 says too much of each (`passerby-central privacy attack`)."""
+TIMED_AGAIN = 100
+"""And by how many of them such a cell must have changed to be told anew: who subtracts knows of
+these by two snapshots."""
 JOINED = 50
 """Web users, and also entries, that a cell must have where store and web are joined."""
 
@@ -65,23 +68,30 @@ def finest(nodes: Integers, counts: Integers, k: Integers) -> Integers:
     return level
 
 
-def corrects(counts: Integers, earlier: Integers, k: Integers) -> bool:
+def corrects(counts: Integers, earlier: Integers, k: Integers, again: Integers) -> bool:
     """Whether a cell with these counts, (limits,), may be told anew.
 
-    It still has k, and each limit differs from each earlier snapshot, (n, limits), by its k or
-    more, all in one direction.
+    It still has k, and each limit differs from each earlier snapshot, (n, limits), by `again`,
+    (limits,), or more, all in one direction.
     """
     more = counts - earlier
-    return bool((counts >= k).all() and ((more >= k).all(1) | (-more >= k).all(1)).all())
+    far = (more >= again).all(1) | (-more >= again).all(1)
+    return bool((counts >= k).all() and far.all())
 
 
 def release(
-    hours: Integers, nodes: Integers, counts: Integers, k: Integers, earlier: Sequence[Cell]
+    hours: Integers,
+    nodes: Integers,
+    counts: Integers,
+    k: Integers,
+    again: Integers,
+    earlier: Sequence[Cell],
 ) -> list[Cell]:
     """What may be told now beyond what was told before: corrections, then new cells, in order.
 
     hours: keys, (n,), each once. nodes, counts and k are as in `finest`; with all of LEVELS, hours
     that pass at none are suppressed, with fewer they wait for the levels that are not over yet.
+    again: by how much each limit must change for a correction, (limits,); no less than k.
     earlier: all cells told so far of the same subject in the same weeks.
     """
     row = {int(hour): index for index, hour in enumerate(hours)}
@@ -92,7 +102,7 @@ def release(
     found = []
     for held, snapshots in told.items():
         now = counts[[row[hour] for hour in held if hour in row]].sum(0)
-        if corrects(now, np.array([cell.counts for cell in snapshots]), k):
+        if corrects(now, np.array([cell.counts for cell in snapshots]), k, again):
             last = max(cell.snapshot for cell in snapshots)
             found.append(Cell(snapshots[0].level, held, _whole(now), last + 1))
     silent = {hour for cell in earlier if cell.level < 0 for hour in cell.hours}

@@ -131,8 +131,10 @@ def test_late_people_change_a_cell_only_if_they_are_enough(store: Store) -> None
         assert [row["visits"] for row in rows] == snapshots
     assert [row["snapshot"] for row in rows] == [1, 2, 3]
     assert [row["created_timestamp"] for row in rows] == [moment(1), moment(1, 10), moment(1, 20)]
-    times = [row["counts"] for row in told(store, "dwell")]
-    assert times == [[40, 40, 40]]
+    assert [row["counts"] for row in told(store, "dwell")] == [[40, 40, 40]]
+    shop.put(store, shop.seen(2) + visitors(0, 9, 40 + 100))
+    features.release(store, LEEDS, after(2))
+    assert [row["counts"] for row in told(store, "dwell")] == [[40] * 3, [140] * 3]
 
 
 def test_hours_that_no_camera_saw_are_absent_until_they_come(store: Store) -> None:

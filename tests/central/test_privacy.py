@@ -54,7 +54,7 @@ def test_the_finest_level_is_what_the_words_say(table: Any) -> None:
 @given(tables())
 def test_every_cell_has_k_and_no_hour_is_in_two(table: Any) -> None:
     hours, counts, k = table
-    cells = release(hours, tree(hours), counts, k, [])
+    cells = release(hours, tree(hours), counts, k, k, [])
     row = {hour: n for n, hour in enumerate(hours.tolist())}
     for cell in cells:
         sums = counts[[row[hour] for hour in cell.hours]].sum(0)
@@ -68,8 +68,8 @@ def test_the_order_of_the_rows_does_not_matter(table: Any, random: Any) -> None:
     hours, counts, k = table
     order = list(range(len(hours)))
     random.shuffle(order)
-    shuffled = release(hours[order], tree(hours[order]), counts[order], k, [])
-    assert shuffled == release(hours, tree(hours), counts, k, [])
+    shuffled = release(hours[order], tree(hours[order]), counts[order], k, k, [])
+    assert shuffled == release(hours, tree(hours), counts, k, k, [])
 
 
 @st.composite
@@ -89,7 +89,9 @@ def run_all(runs: list[list[int]], k: int, over: list[bool]) -> list[tuple[Cell,
         people += arrived
         counts = np.bincount(people, minlength=A_WEEK)[:, None]
         nodes = tree(hours)[:, : len(LEVELS) if whole else 3]
-        for cell in release(hours, nodes, counts, np.array([k]), [cell for cell, _ in told]):
+        for cell in release(
+            hours, nodes, counts, np.array([k]), np.array([k]), [cell for cell, _ in told]
+        ):
             inside = frozenset(n for n, hour in enumerate(people) if hour in cell.hours)
             told.append((cell, inside))
     return told
@@ -162,13 +164,20 @@ def test_what_passes_is_told_fine_and_the_rest_together(
 def test_a_correction_is_k_away_from_every_snapshot(
     now: tuple[int, int], earlier: list[tuple[int, int]], may: bool
 ) -> None:
-    assert corrects(np.array(now), np.array(earlier), np.array([10, 10])) is may
+    k = np.array([10, 10])
+    assert corrects(np.array(now), np.array(earlier), k, k) is may
+
+
+def test_a_correction_may_need_more_than_a_cell() -> None:
+    k, again = np.array([10]), np.array([20])
+    for count, may in ((39, False), (40, True)):
+        assert corrects(np.array([count]), np.array([[20]]), k, again) is may
 
 
 def test_hours_that_came_late_are_a_cell_of_their_own_once_they_are_enough() -> None:
     hours, k = np.arange(A_WEEK), np.array([10])
     first = np.array([10] * (A_WEEK - 1) + [0])[:, None]
-    told = release(hours, tree(hours), first, k, [])
+    told = release(hours, tree(hours), first, k, k, [])
     assert [cell.level for cell in told] == [0] * (A_WEEK - 1) + [-1]
     later = first + np.array([9] * (A_WEEK - 1) + [12])[:, None]
-    assert release(hours, tree(hours), later, k, told) == [Cell(0, (A_WEEK - 1,), (12,))]
+    assert release(hours, tree(hours), later, k, k, told) == [Cell(0, (A_WEEK - 1,), (12,))]
