@@ -20,8 +20,10 @@ from edge.wire.session import connect
 
 log = logging.getLogger(__name__)
 
-MESSAGES_PER_COMMIT = 100
-QUEUE_MESSAGES = 200
+MESSAGES_PER_COMMIT = 200
+QUEUE_MESSAGES = 400
+GATHER_SECONDS = 0.1
+"""A commit waits so long for more messages: what it costs hardly depends on how many there are."""
 RETRY_SECONDS = 5.0
 _TOPICS = [(f"{wire.ROOT}/+/+/{kind}", 1) for kind in ("events", "status", "layout", "health")]
 _TOPICS.append((f"{wire.ROOT}/+/+/occupancy/+", 1))
@@ -113,8 +115,9 @@ class Subscriber:
         messages: list[Message] = []
         try:
             messages.append(self._queue.get(timeout=0.2))
+            until = time.monotonic() + GATHER_SECONDS
             while len(messages) < MESSAGES_PER_COMMIT:
-                messages.append(self._queue.get_nowait())
+                messages.append(self._queue.get(timeout=max(until - time.monotonic(), 0.0)))
         except queue.Empty:
             pass
         while messages:
