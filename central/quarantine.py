@@ -92,8 +92,8 @@ def entries(
 
     Raises QuarantineError for a name that there is not.
     """
-    wanted = {table: [number for each, number in map(_parse, names) if each == table] for table in
-              _WHERE}  # fmt: skip
+    asked = [_parse(name) for name in names]
+    wanted = {table: [number for each, number in asked if each == table] for table in _WHERE}
     found = []
     for table, cursor in _cursors(store).items():
         rows = cursor.execute(

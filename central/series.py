@@ -10,13 +10,12 @@ from central import calendar, seen, windows
 from central.config import Site
 from central.histograms import quantile
 from central.metrics import EDGES, Metric
+from central.privacy import IN_STORE
 from central.seen import Sums, Window
 from central.store import Store
 
 Resolution = Literal["15min", "hour", "day"]
 Status = Literal["observed", "observed-zero", "absent", "suppressed", "open"]
-PEOPLE = 10
-"""What describes people is told of at least so many."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ def read(
 
     subject: one line, zone, camera or channel; all of them where empty.
     What describes people is told by whole hours and days, without the hours (of a zone) in which
-    there were fewer than PEOPLE; so no two values differ by fewer than these.
+    there were fewer than `privacy.IN_STORE`; so no two values differ by fewer than these.
     """
     first, last = windows.key(start), windows.key(stop)
     if metric.people and step != "15min":
@@ -115,7 +114,7 @@ def _hide(hour: list[Window], metric: Metric, *, whole: bool) -> None:
         told = {
             key: value
             for key, value in each.sums.items()
-            if whole and people[key[0] if metric.subject else ""] >= PEOPLE
+            if whole and people[key[0] if metric.subject else ""] >= IN_STORE
         }
         each.hidden = len(told) < len(each.sums)
         each.sums = told

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from central.metrics import AREAS, Metric
-from central.series import PEOPLE
+from central.privacy import IN_STORE
 
 PAGE = Path(__file__).with_name("metrics.md")
 
@@ -23,11 +23,11 @@ Missing is not zero. Each point has a status:
 | `observed` | it was seen; `observed` beside it is the share of the time of which it tells |
 | `observed-zero` | it was seen, and there was nothing to count |
 | `absent` | its cameras saw less than nine tenths of it, or the site has never had such a thing |
-| `suppressed` | it describes fewer than {PEOPLE} people |
+| `suppressed` | it describes fewer than {IN_STORE} people |
 | `open` | it is not over, or not all of it has arrived |
 
 What describes people (marked ●) is told by whole hours that are over, and by days made of them;
-hours of a zone with fewer than {PEOPLE} people are left out.
+hours of a zone with fewer than {IN_STORE} people are left out.
 """
 
 ONLINE = """
