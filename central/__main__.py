@@ -269,12 +269,12 @@ def _export_features(config: Config, options: argparse.Namespace) -> None:
 
 
 def _attack(config: Config, options: argparse.Namespace) -> None:
-    from central import attack
+    from central import attack, verdict
 
     report = attack.attack(options.seed)
-    print(attack.text(report))
+    print(verdict.text(report))
     if options.json:
-        print(json.dumps(attack.summary(report)))
+        print(json.dumps(verdict.summary(report)))
 
 
 if __name__ == "__main__":

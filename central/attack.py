@@ -12,8 +12,7 @@ of the shop; only what goes beyond that is learnt of the person.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Literal
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,24 +20,17 @@ from numpy.typing import NDArray
 from central import durations, walks
 from central.metrics import DWELL_EDGES
 from central.privacy import IN_STORE, LEVELS, TIMED, TIMED_AGAIN, Cell, Integers, release
+from central.verdict import Attacker, Kind, Levels, Report, Secret, Tries, judge
 from central.walks import CLOSE, OPEN, TILL, WALK, ZONES, People, Reals, Shop
 
 Booleans = NDArray[np.bool_]
-Attacker = Literal["till operator", "colleague", "analyst"]
-Secret = Literal["next zone", "dwell bin"]
-Kind = Literal["visits", "dwell"]
 Cells = dict[Kind, list[list[Cell]]]
-Levels = dict[Kind, dict[str, float]]
 
 ATTACKERS: tuple[Attacker, ...] = ("till operator", "colleague", "analyst")
 GOALS: dict[Secret, Kind] = {"next zone": "visits", "dwell bin": "dwell"}
 """The secrets, and which rows tell something of them."""
 KINDS: tuple[Kind, ...] = ("visits", "dwell")
 
-TARGETS = 2000
-"""People that each attacker tries for each secret, at least."""
-LIMIT = 1.1
-"""Success on released people over success on others may not exceed this, at 95 %."""
 EDGES = np.array(DWELL_EDGES, np.float64)
 ENGAGED_BIN = 4
 """Visits in this bin of a dwell histogram and beyond count as engaged in the generated shops."""
@@ -53,7 +45,6 @@ PEOPLE = 67_000
 OUTSIDERS = 3
 """People in the shop whom no release holds, for each one whom a release holds."""
 LATE_DAYS = 0.5
-RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
@@ -76,64 +67,6 @@ GATE = Gate(
 _NONE: Mapping[Kind, tuple[int, int, int]] = {"visits": (0, 0, 0), "dwell": (1, 1, 1)}
 UNGATED = Gate(_NONE, _NONE, 1)
 """Every hour is told, finely."""
-
-
-@dataclass(frozen=True)
-class Tries:
-    """An attacker's guesses in one shop, by day, (days,) each.
-
-    people: targets in the released data. right: guesses about them that were right. others: how
-    many would have been right about as many others who were in the same places.
-    """
-
-    shop: str
-    attacker: Attacker
-    secret: Secret
-    people: Reals
-    right: Reals
-    others: Reals
-
-
-@dataclass(frozen=True)
-class Result:
-    """How often an attacker was right, in one shop or (`all`) in all of them.
-
-    released, others: success on people in the released data, and on others who were there then.
-    upper: the one-sided 95 % bound of their ratio, by a bootstrap over days.
-    """
-
-    shop: str
-    attacker: Attacker
-    secret: Secret
-    targets: int
-    released: float
-    others: float
-    upper: float
-
-    @property
-    def ratio(self) -> float:
-        """Success on released people over that on others."""
-        return self.released / self.others if self.others else 0.0
-
-
-@dataclass(frozen=True)
-class Report:
-    """The results, by shop and over all, and by shop the share of zones' hours told at each level.
-
-    Hours in which nobody visited the zone are left out.
-    """
-
-    results: tuple[Result, ...]
-    levels: dict[str, Levels]
-
-    @property
-    def reached(self) -> bool:
-        """Whether no attacker learns more of a person than the limit allows."""
-        return all(
-            each.upper <= LIMIT and each.targets >= TARGETS
-            for each in self.results
-            if each.shop == "all"
-        )
 
 
 @dataclass(frozen=True)
@@ -204,39 +137,10 @@ def attack(seed: int, gate: Gate = GATE, shops: Sequence[Shop] = walks.SHOPS) ->
     kinds = list(dict.fromkeys((each.attacker, each.secret) for each in tries))
     groups = [[each for each in tries if (each.attacker, each.secret) == kind] for kind in kinds]
     results = [
-        *(_result(rng, each.shop, [each]) for each in tries),
-        *(_result(rng, "all", group) for group in groups),
+        *(judge(rng, each.shop, [each]) for each in tries),
+        *(judge(rng, "all", group) for group in groups),
     ]
     return Report(tuple(results), levels)
-
-
-def text(report: Report) -> str:
-    """The report as people read it."""
-    lines = [f"{'shop':8}{'attacker':15}{'secret':11}{'people':>8}  released  others  ratio  95 %"]
-    lines += [
-        f"{each.shop:8}{each.attacker:15}{each.secret:11}{each.targets:8,}"
-        f"{each.released:10.3f}{each.others:8.3f}{each.ratio:7.3f}{each.upper:6.3f}"
-        for each in report.results
-    ]
-    lines += ["", "Share of the zones' hours told, by level:"]
-    for shop, kinds in report.levels.items():
-        for kind, shares in kinds.items():
-            told = ", ".join(f"{level} {share:.1%}" for level, share in shares.items())
-            lines.append(f"{shop:8}{kind:8}{told}")
-    verdict = "is" if report.reached else "is NOT"
-    lines += ["", f"Over all shops each bound {verdict} at most {LIMIT}."]
-    return "\n".join(lines)
-
-
-def summary(report: Report) -> dict[str, object]:
-    """The report as one JSON object; `ours` is the highest bound over all shops."""
-    return {
-        "ours": max(each.upper for each in report.results if each.shop == "all"),
-        "limit": LIMIT,
-        "reached": report.reached,
-        "results": [asdict(each) | {"ratio": each.ratio} for each in report.results],
-        "levels": report.levels,
-    }
 
 
 def two_releases(people: People, hours: int, gate: Gate) -> tuple[Cells, tuple[Release, Release]]:
@@ -470,25 +374,6 @@ def _matched(
         for column in (people, right, people * share)
     ]
     return by_day[0], by_day[1], by_day[2]
-
-
-def _result(rng: np.random.Generator, name: str, shops: Sequence[Tries]) -> Result:
-    right, others = np.zeros(RESAMPLES), np.zeros(RESAMPLES)
-    for each in shops:
-        days = rng.integers(0, len(each.people), (RESAMPLES, len(each.people)))
-        right += each.right[days].sum(1)
-        others += each.others[days].sum(1)
-    targets = sum(float(each.people.sum()) for each in shops)
-    ratios = np.divide(right, others, out=np.zeros(RESAMPLES), where=others > 0)
-    return Result(
-        name,
-        shops[0].attacker,
-        shops[0].secret,
-        round(targets),
-        sum(float(each.right.sum()) for each in shops) / max(targets, 1.0),
-        sum(float(each.others.sum()) for each in shops) / max(targets, 1.0),
-        float(np.quantile(ratios, 0.95)),
-    )
 
 
 def _levels(cells: Cells, people: People, hours: int) -> Levels:

@@ -17,7 +17,7 @@ from msgspec.json import encode as to_json
 
 from central import features
 from central.config import CentralError, Config
-from central.features import COLUMNS, PUBLIC
+from central.dictionary import COLUMNS, PUBLIC
 from central.store import Store, utc
 
 ORDER = "order by event_timestamp, site, about, zone, start, snapshot"

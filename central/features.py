@@ -8,24 +8,21 @@ added and never changed: a later snapshot of a cell is a further row.
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, Literal
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from central import calendar, durations, privacy, seen, series, windows
+from central import calendar, durations, hours, privacy, seen, series, windows
 from central.config import Site
+from central.dictionary import COLUMNS, About
+from central.hours import Booleans, Reals, Span
 from central.measures import GAP_SECONDS
 from central.metrics import CATALOGUE, EDGES
-from central.privacy import IN_STORE, JOINED, LEVELS, TIMED, TIMED_AGAIN, Cell, Integers
+from central.privacy import IN_STORE, JOINED, LEVELS, TIMED, TIMED_AGAIN, Cell
 from central.store import Store, utc
 
-Booleans = NDArray[np.bool_]
-Reals = NDArray[np.float64]
-About = Literal["site", "zone", "dwell", "queue", "online"]
 Row = dict[str, Any]
 Sums = dict[str, Reals]
 """By name, sums by hour: (hours,), or (hours, bins) for a histogram."""
@@ -46,160 +43,6 @@ TREND_WEEKS = 4
 HOUR = 3600 // windows.SECONDS
 _RELEASING = threading.Lock()
 """Held from reading what was told until more is written, or two could tell an hour twice."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of `features/in_store`: its DuckDB type, what it says, and for which rows."""
-
-    name: str
-    type: str
-    sentence: str
-    about: About | None = None
-
-
-COLUMNS = (
-    Column("site", "varchar", "The site's id."),
-    Column(
-        "about",
-        "varchar",
-        "What the row describes: `site`, `zone` (visits), `dwell`, `queue` or `online`.",
-    ),
-    Column("zone", "varchar", "The zone's id; empty for rows about a site or its online visitors."),
-    Column(
-        "granularity",
-        "varchar",
-        "The finest of `hour`, `day_part` (six hours), `day` and `week` at which there were enough "
-        "people. A coarser cell holds only those of its hours that no finer cell holds.",
-    ),
-    Column(
-        "status",
-        "varchar",
-        "`ok`; `suppressed`: too few people even in the week; `absent`: not seen. Values are null "
-        "unless it is `ok`.",
-    ),
-    Column("snapshot", "bigint", "1, and one more each time that the cell is told anew."),
-    Column("start", "timestamp", "When the first hour of the cell begins (UTC)."),
-    Column("event_timestamp", "timestamp", "When the last hour of the cell ends (UTC)."),
-    Column(
-        "created_timestamp",
-        "timestamp",
-        "When the row was released (UTC): nobody could know it before.",
-    ),
-    Column("hours", "bigint", "Hours in the cell."),
-    Column("coverage", "double", "Share of its open quarter hours that the cameras saw."),
-    Column("anomaly", "boolean", "Whether an incident of the site other than `sensor` lies in it."),
-    Column(
-        "trend",
-        "double",
-        "Entries, visits or web sessions an hour, or the median of dwell or wait, over their mean "
-        "in the cells that began one to four weeks before, less 1; from released cells alone.",
-    ),
-    Column("entries", "bigint", "Crossings inwards of entrance lines, staff excluded.", "site"),
-    Column("conversion", "double", "Orders at the tills divided by entries.", "site"),
-    Column(
-        "sales_per_visitor",
-        "double",
-        "Value of orders at the tills less returns, in the site's currency, divided by entries.",
-        "site",
-    ),
-    Column("visits", "bigint", "Stays of at least 5 s, staff excluded.", "zone"),
-    Column(
-        "engaged_share",
-        "double",
-        "Visits past the zone's threshold divided by visits; below "
-        f"{durations.FINE} people to the tenth.",
-        "dwell",
-    ),
-    Column(
-        "dwell_p50",
-        "double",
-        f"Median dwell, seconds; below {durations.FINE} people the middle of a wide bin.",
-        "dwell",
-    ),
-    Column(
-        "dwell_p90",
-        "double",
-        f"Dwell that nine in ten do not outlast, seconds; null below {durations.FINE} people.",
-        "dwell",
-    ),
-    Column(
-        "dwell_p90_low",
-        "double",
-        "Where the bin begins in which `dwell_p90` lies, seconds.",
-        "dwell",
-    ),
-    Column(
-        "dwell_p90_high",
-        "double",
-        "Where that bin ends, seconds; null for the last one, which has no end.",
-        "dwell",
-    ),
-    Column(
-        "wait_p50",
-        "double",
-        f"Median wait of those served, seconds; below {durations.FINE} people the middle of a wide "
-        "bin.",
-        "queue",
-    ),
-    Column(
-        "wait_p90",
-        "double",
-        f"Wait that nine in ten do not outlast, seconds; null below {durations.FINE} people.",
-        "queue",
-    ),
-    Column("web_sessions", "bigint", "Web and app sessions begun in the catchment.", "online"),
-    Column("web_orders", "bigint", "Web and app orders from the catchment.", "online"),
-    Column("web_searches", "bigint", "Searches from the catchment.", "online"),
-)
-PUBLIC = ", ".join(f'"{column.name}"' for column in COLUMNS)
-
-
-@dataclass(frozen=True)
-class Span:
-    """The quarter hours of some local days, and the hours that they lie in.
-
-    first: the first window; the others follow it. opened: (windows,). hour: (windows,), each one's
-    place among the hours. keys: (hours,), windows that begin the hours. nodes: (hours, levels).
-    """
-
-    first: int
-    opened: Booleans
-    hour: Integers
-    keys: Integers
-    nodes: Integers
-
-    def by_hour(self, values: Reals, where: Booleans) -> Reals:
-        """Sums by hour of what lies in some windows, (windows,) or (windows, bins)."""
-        sums = np.zeros((len(self.keys), *values.shape[1:]))
-        np.add.at(sums, self.hour[where], values[where])
-        return sums
-
-
-def days(site: Site, first: date, last: date) -> Span:
-    """The site's days from `first` to `last`, both included."""
-    begin, end = (
-        windows.key(datetime.combine(day, time(0), site.zone))
-        for day in (first, last + timedelta(days=1))
-    )
-    hour: list[int] = []
-    keys: list[int] = []
-    nodes: list[tuple[int, int, int, int]] = []
-    for window in range(begin, end):
-        local = calendar.local(site, window)
-        key = window - local.minute // 15
-        if not keys or key != keys[-1]:
-            number = local.date().toordinal()
-            keys.append(key)
-            nodes.append((key, 4 * number + local.hour // 6, number, (number - 1) // 7))
-        hour.append(len(keys) - 1)
-    return Span(
-        begin,
-        np.array([calendar.is_open(site, window) for window in range(begin, end)], np.bool_),
-        np.array(hour, np.int64),
-        np.array(keys, np.int64),
-        np.array(nodes, np.int64).reshape(-1, len(LEVELS)),
-    )
 
 
 def last_day(store: Store, site: Site) -> date | None:
@@ -230,7 +73,7 @@ def release(store: Store, site: Site, now: datetime) -> set[date]:
     first = max(last - timedelta(weeks=LOOKBACK_WEEKS), _first_day(store, site))
     if last < first:
         return set()
-    span = days(site, first - timedelta(days=first.weekday()), last)
+    span = hours.days(site, first - timedelta(days=first.weekday()), last)
     with _RELEASING:
         rows = [
             row
@@ -400,11 +243,11 @@ def _rows(
         inside = span.nodes[:, -1] == week
         # Monday is day 1 of the calendar, and of every seven days.
         over = span.nodes[inside, 2].max() == 7 * week + 7
-        hours = np.flatnonzero(inside & usable)
+        there = np.flatnonzero(inside & usable)
         fresh = privacy.release(
-            span.keys[hours],
-            span.nodes[hours, : len(LEVELS) if over else -1],
-            counts[hours],
+            span.keys[there],
+            span.nodes[there, : len(LEVELS) if over else -1],
+            counts[there],
             np.array(list(gate.values())),
             np.array([AGAIN.get(name, least) for name, least in gate.items()]),
             [_cell(row) for row in told if row["held"][0] in span.keys[inside] and row["counts"]],
@@ -434,17 +277,17 @@ def _ever(span: Span) -> Booleans:
     return span.by_hour(np.ones(len(span.opened)), span.opened) > 0
 
 
-def _row(site: Site, what: tuple[About, str], hours: Sequence[int], now: datetime) -> Row:
-    last = windows.start(hours[-1]) + timedelta(hours=1)
+def _row(site: Site, what: tuple[About, str], held: Sequence[int], now: datetime) -> Row:
+    last = windows.start(held[-1]) + timedelta(hours=1)
     return {
         "site": site.id,
         "about": what[0],
         "zone": what[1],
-        "start": utc(windows.start(hours[0])),
+        "start": utc(windows.start(held[0])),
         "event_timestamp": utc(last),
         "created_timestamp": utc(now),
-        "hours": len(hours),
-        "held": list(hours),
+        "hours": len(held),
+        "held": list(held),
     }
 
 

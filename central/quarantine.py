@@ -129,9 +129,7 @@ def drop(store: Store, names: Sequence[str]) -> int:
     return gone
 
 
-def replay(
-    store: Store, intake: Intake, names: Sequence[str], take: Take | None = None
-) -> Replayed:
+def replay(store: Store, intake: Intake, names: Sequence[str], take: Take) -> Replayed:
     """Try again to take rows in, each exactly once.
 
     What is still wrong stays, with its new reason and its old age. `take` is for online events.
@@ -148,11 +146,7 @@ def replay(
         problems = intake.replay(floor[begin : begin + PER_COMMIT])
         refused |= {f"{FLOOR}-{number}": reason for number, reason in problems.items()}
     for number in (number for table, number in whole if table == ONLINE):
-        problem = (
-            _replay_online(store, number, take)
-            if take
-            else "this release takes no online event in again"
-        )
+        problem = _replay_online(store, number, take)
         refused |= {f"{ONLINE}-{number}": problem} if problem else {}
     return Replayed(len(found) - len(refused), refused)
 

@@ -53,6 +53,9 @@ def apply(store: Store, config: Config, now: datetime) -> dict[str, int]:
             ("partial", kept.windows_days),
         ):
             gone[table] = _delete(cursor, table, '"window" < ?', windows.key(before(days)))
+        gone["released"] = _delete(
+            cursor, "released", "event_timestamp < ?", utc(before(kept.windows_days))
+        )
         resolved = "select id from incident where resolved < ?"
         notices = utc(before(kept.notices_days))
         gone["notice"] = _delete(cursor, "notice", f"incident in ({resolved})", notices)

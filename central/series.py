@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from central import calendar, seen, windows
+import numpy as np
+
+from central import calendar, durations, seen, windows
 from central.config import Site
-from central.histograms import quantile
 from central.metrics import EDGES, Metric
 from central.privacy import IN_STORE
 from central.seen import Sums, Window
@@ -152,11 +153,14 @@ def _counts(metric: Metric, key: tuple[str, str, int]) -> bool:
 
 def _value(metric: Metric, weights: Mapping[str, float], sums: Sums) -> float | None:
     if metric.quantile:
-        bins: dict[str, dict[int, float]] = {name: defaultdict(float) for name in weights}
-        for (_, measure, place), value in sums.items():
-            bins[measure][place] += value
-        ended, censored = bins[metric.measure], bins[f"{metric.measure}_censored"]
-        return quantile(metric.quantile, EDGES[metric.measure], ended, censored)
+        edges = np.array(EDGES[metric.measure])
+        bins = {name: np.zeros(len(edges)) for name in weights}
+        for (_, measure, place), summed in sums.items():
+            if measure in (metric.measure, f"{metric.measure}_censored"):
+                bins[measure][place] += summed
+        lasting = durations.survival(bins[metric.measure], bins[f"{metric.measure}_censored"])
+        value, _, _ = durations.quantile(lasting, edges, metric.quantile)
+        return None if np.isnan(value) else float(value)
     if metric.added:
         zones = {subject for subject, _, _ in sums}
         values = [_ratio(metric, weights, _of(sums, zone)) for zone in zones]

@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import uvicorn
 
-from central import audits, compaction, export, features, retention, windows
+from central import audits, compaction, export, features, forgotten, retention, windows
 from central.closing import Closing
 from central.commands import Scope
 from central.config import CentralError, Config
@@ -43,10 +43,14 @@ class PortError(CentralError):
 
 
 class Service:
-    """Everything that runs beside the page and the API."""
+    """Everything that runs beside the page and the API.
+
+    Raises StoreError where people were forgotten and the key of their hashes is lost.
+    """
 
     def __init__(self, store: Store, config: Config) -> None:
         self.store, self.config = store, config
+        forgotten.among(store.central(), ())  # a lost key is told now, and not at the first event
         self.intake = Intake(store)
         self.online = OnlineIntake(store, config)
         self.subscriber = Subscriber(config.broker, self.intake)

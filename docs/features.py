@@ -3,7 +3,8 @@
 import sys
 from pathlib import Path
 
-from central.features import COLUMNS, GATES
+from central.dictionary import COLUMNS
+from central.features import GATES
 
 PAGE = Path(__file__).with_name("features.md")
 TITLES = {

@@ -137,7 +137,8 @@ class Taken:
 class OnlineIntake:
     """Takes events in; all of it may be called from any thread.
 
-    Raises StoreError where people were forgotten and the key of their hashes is lost.
+    `take` and `replay` raise StoreError where people were forgotten and the key of their hashes is
+    lost.
     """
 
     def __init__(self, store: Store, config: Config) -> None:
@@ -145,7 +146,6 @@ class OnlineIntake:
         self._changed: int | None = 0
         self._lock = threading.Lock()
         self.tally = Taken()
-        forgotten.among(store.central(), ())
 
     def source(self, key: WriteKey | ShopifyShop) -> Source:
         """Whose calls a key brings."""

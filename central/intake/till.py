@@ -129,8 +129,8 @@ def _lines(path: Path, rules: Mapping) -> pa.Table:
             f"{path}: the mapping's columns must be there once, and {', '.join(sorted(wrong))}"
             f" are not; the file has {', '.join(header)}"
         )
-    columns = ", ".join(f'"{column.replace(chr(34), chr(34) * 2)}" as {name}'
-                        for name, column in named.items())  # fmt: skip
+    quoted = {name: column.replace('"', '""') for name, column in named.items()}
+    columns = ", ".join(f'"{column}" as {name}' for name, column in quoted.items())
     empty = "".join(
         f", null::varchar as {name}" for name, column in rules.columns if column is None
     )

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from central import attack, durations, features, walks
+from central import attack, durations, features, verdict, walks
 from central.__main__ import main
 from central.attack import EDGES, GATE, UNGATED, Told, likely_bin, shown, two_releases
 from central.features import GATES
@@ -13,7 +13,7 @@ from central.privacy import LEVELS
 from central.walks import Shop
 
 CORNER = Shop("corner", 14)
-Ratios = dict[str, dict[tuple[attack.Attacker, attack.Secret], float]]
+Ratios = dict[str, dict[tuple[verdict.Attacker, verdict.Secret], float]]
 
 
 def crowd(days: int, seed: int = 1, shop: Shop = CORNER) -> walks.People:
@@ -46,7 +46,7 @@ def test_without_the_gate_every_attacker_learns_of_the_person(
 ) -> None:
     assert len(ratios["bare"]) == 6
     for (_, goal), ratio in ratios["bare"].items():
-        assert ratio > {"next zone": attack.LIMIT, "dwell bin": 1.5}[goal]
+        assert ratio > {"next zone": verdict.LIMIT, "dwell bin": 1.5}[goal]
 
 
 def test_with_the_gate_they_learn_less(
@@ -146,25 +146,25 @@ def test_the_same_seed_is_the_same_crowd() -> None:
 
 
 def test_a_report_can_fail_and_says_so() -> None:
-    good = attack.Result("all", "analyst", "dwell bin", 5000, 0.2, 0.2, 1.05)
-    bad = attack.Result("all", "colleague", "dwell bin", 5000, 0.3, 0.2, 1.6)
-    few = attack.Result("all", "analyst", "next zone", 10, 0.2, 0.2, 1.0)
-    levels: dict[str, attack.Levels] = {"corner": {"visits": {"suppressed": 0.25, "day": 0.75}}}
+    good = verdict.Result("all", "analyst", "dwell bin", 5000, 0.2, 0.2, 1.05)
+    bad = verdict.Result("all", "colleague", "dwell bin", 5000, 0.3, 0.2, 1.6)
+    few = verdict.Result("all", "analyst", "next zone", 10, 0.2, 0.2, 1.0)
+    levels: dict[str, verdict.Levels] = {"corner": {"visits": {"suppressed": 0.25, "day": 0.75}}}
     for results, reached in (((good,), True), ((good, bad), False), ((good, few), False)):
-        report = attack.Report(results, levels)
+        report = verdict.Report(results, levels)
         assert report.reached is reached
-        assert attack.summary(report)["reached"] is reached
-        assert ("is at most" in attack.text(report)) is reached
-    assert "suppressed 25.0%, day 75.0%" in attack.text(report)
+        assert verdict.summary(report)["reached"] is reached
+        assert ("is at most" in verdict.text(report)) is reached
+    assert "suppressed 25.0%, day 75.0%" in verdict.text(report)
 
 
 def test_the_command_prints_the_report_and_a_line_of_json(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    result = attack.Result("all", "analyst", "dwell bin", 5000, 0.21, 0.2, 1.07)
-    monkeypatch.setattr(attack, "attack", lambda seed: attack.Report((result,), {}))
+    result = verdict.Result("all", "analyst", "dwell bin", 5000, 0.21, 0.2, 1.07)
+    monkeypatch.setattr(attack, "attack", lambda seed: verdict.Report((result,), {}))
     main(["privacy", "attack", "--json"])
     *lines, last = capsys.readouterr().out.splitlines()
     assert "1.050" in lines[1]
     said = json.loads(last)
-    assert (said["ours"], said["reached"], said["limit"]) == (1.07, True, attack.LIMIT)
+    assert (said["ours"], said["reached"], said["limit"]) == (1.07, True, verdict.LIMIT)

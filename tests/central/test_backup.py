@@ -51,9 +51,8 @@ def test_a_set_comes_back_and_what_it_lacks_is_sent_again(tmp_path: Path) -> Non
     assert (done.generation, done.replaced) == (saved.generation, True)
     assert (data / KEY).read_bytes() == b"secret"
     assert (data / KEY).stat().st_mode & 0o777 == 0o600
-    assert {file.name for file in data.iterdir()} == {
-        "floor.duckdb", "central.duckdb", KEY, REPLACED
-    }  # fmt: skip
+    there = {"floor.duckdb", "central.duckdb", KEY, REPLACED}
+    assert {file.name for file in data.iterdir()} == there
     store = Store(data)
     intake = Intake(store)
     assert footfall(store) == 10

@@ -15,7 +15,7 @@ from fastapi import FastAPI
 
 from central import api, export, local
 from central.config import Config, Hours, Site
-from central.features import COLUMNS
+from central.dictionary import COLUMNS
 from central.service import Service
 from central.store import Store
 from tests.central import shop

@@ -9,7 +9,9 @@ import pytest
 
 from central import features, windows
 from central.config import Catchment, Hours, Site
-from central.features import COLUMNS, GATES
+from central.dictionary import COLUMNS
+from central.features import GATES
+from central.hours import days
 from central.metrics import DWELL_EDGES
 from central.privacy import LEVELS
 from central.store import Store, utc
@@ -247,7 +249,7 @@ def test_a_site_without_catchment_is_not_joined(store: Store) -> None:
 @pytest.mark.parametrize(("day", "hours"), [(date(2026, 3, 29), 23), (date(2026, 10, 25), 25)])
 def test_days_are_the_sites_own_whatever_the_clocks_do(day: date, hours: int) -> None:
     site = Site(id=SITE, time_zone="Europe/London", hours=HOURS)
-    span = features.days(site, day, day)
+    span = days(site, day, day)
     assert len(span.keys) == hours
     assert len(set(span.nodes[:, 0].tolist())) == hours
     assert len(set(span.nodes[:, 1].tolist())) == 4
@@ -256,7 +258,7 @@ def test_days_are_the_sites_own_whatever_the_clocks_do(day: date, hours: int) ->
 
 
 def test_a_week_begins_on_monday() -> None:
-    span = features.days(LEEDS, date(2026, 3, 1), date(2026, 3, 9))
+    span = days(LEEDS, date(2026, 3, 1), date(2026, 3, 9))
     weeks = span.nodes[::24, 3].tolist()
     assert [week - weeks[0] for week in weeks] == [0, 1, 1, 1, 1, 1, 1, 1, 2]
 

@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
-from central import forget, forgotten, scrub
+from central import forget, forgotten, scrub, windows
 from central.config import Config, Site
 from central.forget import Erased
 from central.intake import orders
 from central.intake.online import Arrived, OnlineIntake
 from central.intake.segment import Source
+from central.service import Service
 from central.store import Store, StoreError
 
 CONFIG = Config(sites=(Site(id="web", kind="web"),))
@@ -130,6 +131,23 @@ def test_whichever_id_is_named_all_of_the_person_goes(
     assert left(folder) == 0
 
 
+def test_what_was_counted_stays(store: Store, folder: Path, intake: OnlineIntake) -> None:
+    take(intake, *HERS, *OTHERS)
+
+    def counted() -> list[Any]:
+        windows.rebuild_online(store)
+        query = (
+            "select measure, subject, sum(value) from partial where part like 'online%'"
+            " group by all order by all"
+        )
+        return store.central().execute(query).fetchall()
+
+    before = counted()
+    assert ("events", "web", 9.0) in before
+    done(store, folder, ADA)
+    assert counted() == before
+
+
 def test_a_repetition_brings_nothing_back(store: Store, folder: Path, intake: OnlineIntake) -> None:
     take(intake, *HERS)
     done(store, folder, ADA)
@@ -162,7 +180,7 @@ def test_only_the_owner_reads_the_key_and_without_it_nothing_is_taken(
     for refuse in (
         lambda: done(store, folder, BOB),
         lambda: take(intake, call(50, userId=BOB)),
-        lambda: OnlineIntake(store, CONFIG),
+        lambda: Service(store, CONFIG),
     ):
         with pytest.raises(StoreError, match="restore it from where you keep it"):
             refuse()

@@ -1,6 +1,7 @@
 """What is refused is seen, and taken in once when it can be."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import duckdb
@@ -8,9 +9,12 @@ import msgspec
 import pytest
 
 from central import quarantine
+from central.config import Config
 from central.intake import events, rejects
 from central.intake.commit import Message
 from central.intake.events import Intake
+from central.intake.online import Arrived, OnlineIntake
+from central.intake.segment import Source
 from central.quarantine import OnlineRow, QuarantineError
 from central.store import Store
 from edge import wire
@@ -20,6 +24,10 @@ from tests.central.device import DEVICE, EPOCH, MONDAY, SITE, batch, event, layo
 KEY = (SITE, DEVICE, EPOCH)
 DECODER: msgspec.json.Decoder[wire.Event] = msgspec.json.Decoder(wire.Event)
 GOOD = json.loads(wire.encode(event(0)))
+
+
+def nothing(cursor: duckdb.DuckDBPyConnection, row: OnlineRow) -> str | None:
+    raise AssertionError(f"{row} is no online event")
 
 
 def names(store: Store) -> list[str]:
@@ -66,19 +74,19 @@ def test_after_a_fix_each_event_is_taken_in_once(
     intake = Intake(store)
     intake.take([sent])
     before = quarantine.entries(store)
-    done = quarantine.replay(store, intake, names(store))
+    done = quarantine.replay(store, intake, names(store), nothing)
     assert done.taken == 0
     assert done.refused.keys() == {entry.name for entry in before}
     assert quarantine.entries(store) == before
     mend(monkeypatch)
     intake.dirty = False
     waiting = names(store)
-    assert quarantine.replay(store, intake, waiting).taken == len(waiting)
+    assert quarantine.replay(store, intake, waiting, nothing).taken == len(waiting)
     assert intake.dirty
     assert device.numbers(store) == expected
     assert names(store) == []
     with pytest.raises(QuarantineError, match=f"{waiting[0]}.*: not in quarantine"):
-        quarantine.replay(store, intake, waiting)
+        quarantine.replay(store, intake, waiting, nothing)
     intake.take([sent])
     assert device.numbers(store) == expected
     assert intake.tally.duplicates == len(expected)
@@ -91,7 +99,7 @@ def test_a_batch_that_is_half_mended_leaves_the_other_half(
     intake.take([batch(0, [unreadable(0), {**GOOD, "line": "No Slug"}, unreadable(2)], v=7)])
     (before,) = quarantine.entries(store)
     mend(monkeypatch)
-    done = quarantine.replay(store, intake, [before.name])
+    done = quarantine.replay(store, intake, [before.name], nothing)
     assert "line" in done.refused[before.name]
     assert device.numbers(store) == [0, 2]
     (left,) = quarantine.entries(store)
@@ -111,7 +119,7 @@ def test_what_others_brought_meanwhile_is_not_brought_again(
     assert claims == [(0, 3), (5, 3)]
     intake.take([batch(0, [event(n) for n in range(8)])])
     mend(monkeypatch)
-    assert quarantine.replay(store, intake, names(store)).taken == 2
+    assert quarantine.replay(store, intake, names(store), nothing).taken == 2
     assert device.numbers(store) == list(range(8))
 
 
@@ -125,7 +133,7 @@ def test_a_message_that_came_twice_is_taken_in_once(
     intake.take([batch(number, [unreadable(number)]) for number in range(5)])
     mend(monkeypatch)
     monkeypatch.setattr(quarantine, "PER_COMMIT", 3)
-    done = quarantine.replay(store, intake, names(store))
+    done = quarantine.replay(store, intake, names(store), nothing)
     assert (done.taken, done.refused) == (7, {})
     found = device.rows(store, "select epoch, seq from crossing order by all")
     assert found == [("0" * 16, 0), ("0" * 16, 1), *((EPOCH, number) for number in range(5))]
@@ -141,7 +149,7 @@ def test_one_row_that_the_database_refuses_holds_up_no_other(
     intake.take([batch(2, [event(2)], v=7)])
     device.rows(store, "alter table coverage rename to elsewhere")
     mend(monkeypatch)
-    done = quarantine.replay(store, intake, names(store))
+    done = quarantine.replay(store, intake, names(store), nothing)
     assert done.taken == 1
     assert all(why.startswith("the database refuses it: ") for why in done.refused.values())
     assert device.numbers(store) == [2]
@@ -156,7 +164,7 @@ def test_what_was_not_claimed_is_claimed_by_its_replay(
     intake.take([sent])
     assert intake.held((SITE, DEVICE, "0" * 16)) == ()
     mend(monkeypatch)
-    assert quarantine.replay(store, intake, names(store)).taken == 1
+    assert quarantine.replay(store, intake, names(store), nothing).taken == 1
     assert intake.held((SITE, DEVICE, "0" * 16)) == ((0, 1),)
     intake.take([sent])
     assert device.numbers(store) == [0, 1]
@@ -167,11 +175,11 @@ def test_what_the_database_refused_is_claimed_and_can_come_back(store: Store) ->
     intake = Intake(store)
     intake.take([batch(0, [event(0), event(1)])])
     (name,) = names(store)
-    done = quarantine.replay(store, intake, [name])
+    done = quarantine.replay(store, intake, [name], nothing)
     assert done.refused[name].startswith("the database refuses it: ")
     assert names(store) == [name]
     device.rows(store, "alter table crossing alter staff set data type boolean using false")
-    assert quarantine.replay(store, intake, [name]).taken == 1
+    assert quarantine.replay(store, intake, [name], nothing).taken == 1
     assert device.numbers(store) == [0, 1]
 
 
@@ -200,10 +208,10 @@ def test_an_event_for_a_line_of_another_device_waits_for_the_line(store: Store) 
     # Said again, as a retained layout is, the claims are not refused once more.
     again.take([layout({"entrance": "entrance", "yard": "internal"}, ["till"], device="door-2")])
     assert len(names(store)) == 6
-    done = quarantine.replay(store, again, names(store))
+    done = quarantine.replay(store, again, names(store), nothing)
     assert (done.taken, len(done.refused), len(names(store))) == (0, 6, 6)
     again.take([layout({"side": "entrance"})])
-    done = quarantine.replay(store, again, names(store))
+    done = quarantine.replay(store, again, names(store), nothing)
     assert (done.taken, done.refused) == (6, {})
     assert len(device.rows(store, who)) == 5
     assert device.rows(store, "select device from zone where current") == [("door-2",)]
@@ -213,7 +221,7 @@ def test_what_a_state_once_was_is_not_taken_in(store: Store) -> None:
     intake = Intake(store)
     intake.take([device.message("health", b"{}")])
     (name,) = names(store)
-    done = quarantine.replay(store, intake, [name])
+    done = quarantine.replay(store, intake, [name], nothing)
     assert done.refused == {name: "an old health: the device has sent newer ones since; drop it"}
 
 
@@ -222,7 +230,7 @@ def test_what_was_cut_off_says_so(store: Store) -> None:
     intake.take([batch(0, [GOOD], config="x" * 100_000)])
     (entry,) = quarantine.entries(store)
     assert entry.cut
-    done = quarantine.replay(store, intake, [entry.name])
+    done = quarantine.replay(store, intake, [entry.name], nothing)
     assert done.refused[entry.name].startswith(f"cut off: 65,536 of {entry.size:,} bytes")
     assert quarantine.drop(store, [entry.name]) == 1
     assert quarantine.drop(store, [entry.name]) == 0
@@ -260,7 +268,6 @@ def test_online_events_are_taken_in_once(store: Store) -> None:
 
     intake = Intake(store)
     everything = names(store)
-    assert set(quarantine.replay(store, intake, everything).refused) == set(everything)
     done = quarantine.replay(store, intake, everything, take)
     assert done.taken == 1
     assert store.central().execute("select * from progress").fetchall() == [("good", 1)]
@@ -268,6 +275,35 @@ def test_online_events_are_taken_in_once(store: Store) -> None:
     assert reasons[b"bad"] == "still bad"
     assert reasons[b"raises"].startswith("the database refuses it: ")
     assert b"good" not in reasons
+
+
+def test_a_refund_comes_in_once_its_order_is_known(store: Store) -> None:
+    shop = OnlineIntake(store, Config())
+
+    def say(event: str) -> None:
+        arrived = Arrived()
+        total = {"total": 20} if event == "Order Completed" else {}
+        call = {"event": event, "messageId": event, "properties": {"order_id": "7", **total}}
+        arrived.add(
+            json.dumps(call).encode(),
+            Source("web", "web", "GBP"),
+            datetime.now(UTC),
+            "/v1/track",
+            kind="track",
+        )
+        shop.take(arrived)
+
+    say("Order Refunded")
+    (name,) = names(store)
+    refused = quarantine.replay(store, Intake(store), [name], shop.replay).refused
+    assert refused == {name: "Order Refunded: no total, and order 7 is not known"}
+    say("Order Completed")
+    shop.changed()
+    assert quarantine.replay(store, Intake(store), [name], shop.replay).taken == 1
+    assert names(store) == []
+    assert shop.changed() is not None
+    found = store.central().execute("select value from orders order by 1").fetchall()
+    assert found == [(-20.0,), (20.0,)]
 
 
 @pytest.mark.parametrize(

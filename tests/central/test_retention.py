@@ -60,6 +60,11 @@ def fill(store: Store) -> None:
                 "insert into expectation (site, \"window\") values ('leeds', ?)", [window]
             )
             cursor.execute(
+                "insert into released (site, about, zone, start, snapshot, event_timestamp)"
+                " values ('leeds', 'site', '', ?, 1, ?)",
+                [old, old],
+            )
+            cursor.execute(
                 'insert into partial (part, site, measure, subject, "window", value)'
                 " values ('import:x', 'leeds', 'footfall', 'door', ?, 1)",
                 [window],
@@ -92,6 +97,7 @@ def test_each_table_keeps_what_is_young_enough(store: Store) -> None:
         "audit": 1,
         "expectation": 1,
         "partial": 14,
+        "released": 1,
         "notice": 2,
         "incident": 1,
     }

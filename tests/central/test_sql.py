@@ -14,8 +14,10 @@ from central.sql import Answer, SqlError
 from central.store import Store
 
 PRIVATE = "ann@example.com"
-CLOSED = ("person", "anonymous_id", "user_id", "group_id", "message_id", "postcode", "raw",
-          "properties", "receiver", "detail", "hash", "one", "other", "track")  # fmt: skip
+CLOSED = (
+    *("person", "anonymous_id", "user_id", "group_id", "message_id", "postcode", "raw"),
+    *("properties", "receiver", "detail", "hash", "one", "other", "track"),
+)
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from central import durations
-from central.attack import LIMIT
 from central.privacy import IN_STORE, JOINED, TIMED
+from central.verdict import LIMIT
 from central.walks import SHOPS
 from docs import flow
 

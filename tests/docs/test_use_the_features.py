@@ -11,7 +11,7 @@ import pytest
 import docs.features
 from central import export
 from central.config import Config, Hours, Site
-from central.features import COLUMNS
+from central.dictionary import COLUMNS
 from central.store import Store
 from central.walks import ZONES, Shop
 from tests.central import shop

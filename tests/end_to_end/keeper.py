@@ -15,6 +15,7 @@ from central.backup import backup
 from central.config import Broker, Config
 from central.intake.events import Intake
 from central.intake.mqtt import Subscriber
+from central.intake.online import OnlineIntake
 from central.store import Store
 
 KEPT = 3
@@ -28,6 +29,7 @@ def keep(data: Path, port: int, copies: Path) -> None:
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     store, config = Store(data), Config(data=data)
     intake = Intake(store)
+    online = OnlineIntake(store, config)
     subscriber = Subscriber(Broker(port=port), intake)
     subscriber.start()
     while not stop.wait(0.05):
@@ -35,7 +37,7 @@ def keep(data: Path, port: int, copies: Path) -> None:
         windows.rebuild(store, config.raw_hours, now)
         retention.apply(store, config, now)
         waiting = quarantine.entries(store, limit=200)
-        quarantine.replay(store, intake, [entry.name for entry in waiting])
+        quarantine.replay(store, intake, [entry.name for entry in waiting], online.replay)
         backup(store, copies / f"{now.timestamp():.6f}", now)
         for old in sorted(copies.iterdir())[:-KEPT]:
             shutil.rmtree(old)

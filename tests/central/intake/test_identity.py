@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from central import windows
 from central.intake import identity
 from central.intake.identity import Links
 from central.intake.online import Arrived, OnlineIntake
@@ -94,6 +95,22 @@ def test_events_before_and_after_a_link_have_one_person(store: Store, *, late: b
     take(intake, *([VIEW, BOUGHT, *known] if late else [*known, VIEW, BOUGHT]))
     assert people(store) == {"cookie": "ada.l", "ada": "ada.l", "ada.l": "ada.l"}
     assert rows(store, "select customer, person from orders") == [("cookie", "ada.l")]
+
+
+def test_what_an_earlier_event_counts_is_counted_anew(store: Store) -> None:
+    """Two sessions at once, of a browser and of a user, are one once the two are one person."""
+    intake = OnlineIntake(store, CONFIG)
+    user = {"type": "track", "userId": "ada", "timestamp": "2026-03-02T12:05:00Z"}
+    take(intake, VIEW, user)
+    sessions = "select sum(value) from partial where measure = 'sessions'"
+    windows.rebuild_online(store)
+    assert rows(store, sessions) == [(2.0,)]
+    intake.changed()
+    take(intake, {**IDENTIFY, "timestamp": "2026-03-05T12:00:00Z"})
+    first = intake.changed()
+    assert first == windows.key(datetime(2026, 3, 2, 12, tzinfo=UTC))
+    windows.rebuild_online(store, range(first, first + windows.DAY * 4))
+    assert rows(store, sessions) == [(1.0,)]
 
 
 def test_a_shared_browser_makes_no_one_of_two(store: Store) -> None:
