@@ -208,6 +208,7 @@ def test_gzip_is_unpacked(client: Client, store: Store) -> None:
         (b"{}", "gzip", "not gzip"),
         (zlib.compress(b"{}"), "deflate", "only gzip"),
     ],
+    ids=["a bomb", "cut off", "not gzip", "deflate"],
 )
 def test_what_cannot_be_unpacked_is_refused(
     client: Client, store: Store, body: bytes, encoding: str, words: str
