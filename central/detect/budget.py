@@ -131,16 +131,14 @@ def calibrate(p: Reals, week: Integers, real: Booleans | None = None, weeks: int
 
     Raises ValueError where week is not ascending.
     """
-    ours = p.copy()
+    ours, judged = p.copy(), np.full(p.shape, np.nan)
+    taught = p if real is None else np.where(real, np.nan, p)
     for start, stop, since in _weeks(week, weeks):
         for i in range(p.shape[1]):
-            past = p[since:start, i]
-            plain = ~_unlikely(ours[since:start, i])
-            if real is not None:
-                plain &= ~real[since:start, i]
-            tail = fit_tail(past[plain])
+            tail = fit_tail(taught[since:start, i][~_unlikely(judged[since:start, i])])
             if tail is not None:
                 ours[start:stop, i] = by_tail(tail, p[start:stop, i])
+                judged[start:stop, i] = by_tail(tail, taught[start:stop, i])
     return ours
 
 
@@ -291,7 +289,9 @@ def spend(
             numbers, *after = hold(column, limit[start:stop], gap, *state[store])
             state[store] = (after[0], after[1])
             episode[start:stop, store] = numbers
-            truth[start:stop, store] |= _far(column, numbers, limit[start] / FAR)
+            truth[start:stop, store] = _real(
+                column, numbers, truth[start:stop, store], limit[start] / FAR
+            )
             tops = peaks(column, gap)
             here.append(_once(column, numbers, tops[~truth[start:stop, store][tops]]))
         counts.append((~np.isnan(p[start:stop])).sum(axis=0).astype(np.float64))
@@ -304,13 +304,14 @@ def spend(
     return Budgeted(limit, episode, truth, budget, achieved, measured)
 
 
-def _far(p: Reals, episode: Integers, limit: float) -> Booleans:
-    """Where the episode is that lies farthest out, if it reaches the limit."""
-    inside = np.where(episode > 0, p, np.inf)
-    if not inside.size or inside.min() > limit:
-        return np.zeros(p.size, np.bool_)
-    far: Booleans = episode == episode[int(np.argmin(inside))]
-    return far
+def _real(p: Reals, episode: Integers, known: Booleans, limit: float) -> Booleans:
+    """What is real: what is known to be, whole episodes of that, and the episode that lies farthest
+    out of the others, if it reaches the limit."""
+    real: Booleans = known | np.isin(episode, np.unique(episode[known & (episode > 0)]))
+    others = np.where((episode > 0) & ~real, p, np.inf)
+    if others.size and others.min() <= limit:
+        real |= episode == episode[int(np.argmin(others))]
+    return real
 
 
 def _once(p: Reals, episode: Integers, tops: Integers) -> Reals:

@@ -22,7 +22,7 @@ def draw(path: Path, table: "Table", found: "Detected", title: str) -> None:
     Raises TableError where the picture cannot be written.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.dates import ConciseDateFormatter, AutoDateLocator
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
     from matplotlib.figure import Figure
 
     shown = slice(max(0, table.times.size - MOST), None)
