@@ -28,6 +28,10 @@ from central.config import CentralError
 
 Kind = Literal["ignore", "profile", "scale"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+SINGLE = (
+    *("SUMMARY", "DTSTART", "DTEND", "DURATION", "RECURRENCE-ID", "X-PASSERBY-KIND"),
+    "X-PASSERBY-FACTOR",
+)
 MOST = 100_000
 """Occurrences of an event between two times."""
 
@@ -104,6 +108,9 @@ def _events(path: Path) -> list[Any]:
         if event.errors:
             name, words = event.errors[0]
             raise CalendarError(f"{path}: event {_name(event)!r}: {name}: {words}; correct it")
+        twice = [key for key in SINGLE if isinstance(event.get(key), list)]
+        if twice:
+            raise CalendarError(f"{path}: event {_name(event)!r} has two {twice[0]}; keep one")
         if event.get("DTSTART") is None:
             raise CalendarError(f"{path}: event {_name(event)!r} has no DTSTART; give it one")
     return [event for event in events if event.status != "CANCELLED"]
@@ -175,14 +182,14 @@ def _begins(
     start = _start(path, "DTSTART", event, zone)
     own = start.tzinfo
     clock = start.replace(tzinfo=None)
-    # Days and nominal lengths are counted by the clock, hours by what has passed (RFC 5545, 3.3.6).
+    # An end is a time on the clock; a duration counts by the clock in days alone (RFC 5545, 3.3.6).
     if event.get("DTEND") is None and event.get("DURATION") is None:
         length = timedelta(days=0 if isinstance(event.start, datetime) else 1)
     elif event.get("DTEND") is None:
         length = event.duration
     else:
         length = _start(path, "DTEND", event, zone).astimezone(own).replace(tzinfo=None) - clock
-    by_clock = length.seconds == 0
+    by_clock = event.get("DTEND") is not None or length.seconds == 0
     begins = [clock]
     if event.get("RECURRENCE-ID") is None:
         early = first.astimezone(own).replace(tzinfo=None) - length - timedelta(days=1)

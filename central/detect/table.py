@@ -251,7 +251,7 @@ def _times(path: Path, column: str, rows: pa.Table, zone: ZoneInfo) -> Integers:
     bad = np.flatnonzero((times < EARLIEST) | (times >= LATEST))
     if bad.size:
         raise TableError(
-            f"{path}:{rows['line'][bad[0]]}: column `{column}`: {rows['c0'][bad[0]].as_py()!r} is"
+            f"{path}:{rows['line'][bad[0]]}: column `{column}`: {rows['c0'][bad[0]].as_py() or ''!r} is"
             " no time from 1970 to 2199; write it like 2026-03-01T09:00 or 2026-03-01T09:00+00:00"
         )
     plain = ~numbered & ~zoned
@@ -298,7 +298,7 @@ def _together(
     rows = np.diff(np.append(first, times.size))
     sums = np.add.reduceat(values, first)
     ahead = np.diff(times)
-    lengths = np.minimum(np.append(ahead, ahead[-1:]), step)
+    lengths = np.minimum(np.append(ahead, step), np.append(step, ahead))
     short = (rows > 1) & (np.add.reduceat(lengths, first) < COVERED * step)
     sums = np.where(short, np.nan, sums)
     return (sums if kind == "count" else sums / rows), short
