@@ -1,7 +1,7 @@
 """A picture of what `passerby-central detect` found."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -49,9 +49,9 @@ def draw(path: Path, table: "Table", found: "Detected", title: str) -> None:
         axes.set_ylim(
             max(seen.min(), bottom - room) - 0.02 * room, min(seen.max(), top + room) + 0.1 * room
         )
-    locator = AutoDateLocator()
+    locator: Any = AutoDateLocator()  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     axes.set_title(title, loc="left")
     axes.legend(loc="upper left", ncols=4, frameon=False)
     axes.spines[["top", "right"]].set_visible(False)

@@ -248,11 +248,11 @@ def _times(path: Path, column: str, rows: pa.Table, zone: ZoneInfo) -> Integers:
     numbered = number >= 0
     times = np.where(numbered, np.where(number >= 10**11, number // 1000, number), 0)
     times = np.where(numbered, times, np.where(zoned, instant, clock) // 1_000_000)
-    bad = np.flatnonzero((times < EARLIEST) | (times >= LATEST))
-    if bad.size:
+    for bad in np.flatnonzero((times < EARLIEST) | (times >= LATEST))[:1]:
+        words = rows["c0"][bad].as_py() or ""
         raise TableError(
-            f"{path}:{rows['line'][bad[0]]}: column `{column}`: {rows['c0'][bad[0]].as_py() or ''!r} is"
-            " no time from 1970 to 2199; write it like 2026-03-01T09:00 or 2026-03-01T09:00+00:00"
+            f"{path}:{rows['line'][bad]}: column `{column}`: {words!r} is no"
+            " time from 1970 to 2199; write it like 2026-03-01T09:00 or 2026-03-01T09:00+00:00"
         )
     plain = ~numbered & ~zoned
     times[plain] = to_utc(times[plain], zone)

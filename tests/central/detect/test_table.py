@@ -1,4 +1,4 @@
-"""A CSV file to a series: what is odd has a defined meaning, what is wrong is told with its line."""
+"""A CSV file to a series: what is odd has a meaning, what is wrong is told with its line."""
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
