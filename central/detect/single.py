@@ -31,9 +31,9 @@ class Scored:
     """What is known of each value from those before it; all (n,).
 
     expected, lower, upper: in units of the values; between lower and upper lie 95 % of ordinary
-    ones. NaN where nothing is known. p_low, p_high: how likely sums of the last values as low, or
-    as high, are. p_zero: how likely the zeros are that have come in a row. All p are NaN where the
-    value is absent or its slot is still learning.
+    ones. NaN where nothing is known. All p are NaN where the value is absent or its slot is still
+    learning: p_low, p_high, of sums of the last values as low, or as high; drift_low, drift_high,
+    of a shift that lasts; silence, of so many zeros in a row.
     """
 
     expected: Reals
@@ -41,7 +41,9 @@ class Scored:
     upper: Reals
     p_low: Reals
     p_high: Reals
-    p_zero: Reals
+    drift_low: Reals
+    drift_high: Reals
+    silence: Reals
 
 
 def run(
@@ -93,7 +95,8 @@ def _counts(
     unknown = np.isnan(values) | np.isnan(expected) | (seen < LEARNING_WEEKS)
     for p in (p_low, p_high, p_zero):
         p[unknown] = np.nan
-    return Scored(expected, lower, upper, p_low, p_high, p_zero)
+    none = np.full(n, np.nan)
+    return Scored(expected, lower, upper, p_low, p_high, none, none, p_zero)
 
 
 @njit(cache=True, error_model="numpy")
@@ -164,7 +167,8 @@ def _gauges(
     p_zero = np.ones(n)
     for p in (p_low, p_high, p_zero):
         p[unknown] = np.nan
-    return Scored(bounds[0], bounds[1], bounds[2], p_low, p_high, p_zero)
+    none = np.full(n, np.nan)
+    return Scored(bounds[0], bounds[1], bounds[2], p_low, p_high, none, none, p_zero)
 
 
 class _Gauge(NamedTuple):
