@@ -241,7 +241,7 @@ def summary(table: Table, found: Detected) -> str:
     absent = np.count_nonzero(np.isnan(table.values))
     gaps = _missing(table)
     lines = [
-        f"{table.times.size:,} rows, one every {spell(table.step)}, {_day(table, 0)} to"
+        f"{table.times.size:,} rows, {spell(table.step)} apart, {_day(table, 0)} to"
         f" {_day(table, -1)}; {absent:,} of them absent, and {gaps:,} more not there",
         *table.notes,
     ]

@@ -146,7 +146,11 @@ def _gauges(
 ) -> Scored:
     """Gauges and ratios as they are, durations by their logarithm."""
     n = values.size
-    level = np.log(values / exposure) if kind == "duration" else values / exposure
+    level = (
+        np.log(np.where(values > 0.0, values / exposure, np.nan))
+        if kind == "duration"
+        else values / exposure
+    )
     state = _empty(DAYS * slots_a_day)
     mean, deviation, p_low, p_high = (np.empty(n) for _ in range(4))
     seen = np.empty(n, np.int64)
@@ -163,7 +167,7 @@ def _gauges(
     bounds = [each * exposure for each in bounds]
     if kind == "ratio":
         bounds = [np.clip(each, 0.0, 1.0) for each in bounds]
-    unknown = np.isnan(values) | np.isnan(mean) | (seen < LEARNING_WEEKS)
+    unknown = np.isnan(level) | np.isnan(mean) | (seen < LEARNING_WEEKS)
     p_zero = np.ones(n)
     for p in (p_low, p_high, p_zero):
         p[unknown] = np.nan
