@@ -164,9 +164,7 @@ def tick(
     edges = np.linspace(0, series, parts + 1).astype(int)
     with ThreadPoolExecutor(parts) as pool:
         for future in [
-            pool.submit(
-                tick_range, state, family, slot, first, stop, values, exposures, ready, out
-            )
+            pool.submit(tick_range, state, family, slot, first, stop, values, exposures, ready, out)
             for first, stop in pairwise(edges)
         ]:
             future.result()

@@ -123,7 +123,19 @@ class Slow:
         measured = self.units[0] >= family.known
         variance = phi[0] * spread if measured and weight > 0 else NAN
         width = F(4) * np.sqrt(variance) if measured else F(1e30)
-        out: list[float | np.float32] = [expected, variance, 1.0, 1.0, 0, 0, ONE, ONE, ONE, 1.0, 1.0]
+        out: list[float | np.float32] = [
+            expected,
+            variance,
+            1.0,
+            1.0,
+            0,
+            0,
+            ONE,
+            ONE,
+            ONE,
+            1.0,
+            1.0,
+        ]
         if not ready:
             return tuple(out)
         value = ZERO

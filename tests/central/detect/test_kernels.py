@@ -51,9 +51,7 @@ def compare_states(state: State, twins: list[Slow]) -> None:
         assert state.silence[i] == pytest.approx(float(twin.silence), rel=1e-9)
 
 
-def drawn(
-    family: Family, rng: np.random.Generator, level: Floats, exposures: Floats
-) -> Floats:
+def drawn(family: Family, rng: np.random.Generator, level: Floats, exposures: Floats) -> Floats:
     if family == COUNT:
         return rng.poisson(level * exposures).astype(np.float64)
     if family == SUBSET:
