@@ -204,6 +204,20 @@ def test_windows_may_say_what_they_will(watch: Watch) -> None:
     assert [watch.told(metric, step) for metric in PEOPLE for step in STEPS] == before
 
 
+def test_a_point_changes_once_so_many_have_come_late_that_its_cell_is_told_anew(
+    watch: Watch,
+) -> None:
+    watch.release(after(1), {("till", 0, 13): 20, ("till", 0, 15): 20})
+    before = {metric: watch.told(metric, "day") for metric in PEOPLE}
+    watch.release(after(1), {("till", 0, 17): TIMED_AGAIN - 1})
+    assert {metric: watch.told(metric, "day") for metric in PEOPLE} == before
+    watch.release(after(1), {("till", 0, 17): 1})
+    for metric in PEOPLE:
+        first, last = watch.rows(str(ABOUT[metric]))
+        assert (first["snapshot"], last["snapshot"]) == (1, 2)
+        assert watch.told(metric, "day") == {"02 00": last[metric]} != before[metric]
+
+
 @patient
 @given(
     st.lists(st.integers(TIMED, 200), min_size=6, max_size=6),
