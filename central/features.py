@@ -68,15 +68,16 @@ def _first_day(store: Store, site: Site) -> date:
     return calendar.local(site, row[0]).date() if row and row[0] is not None else date.max
 
 
-def release(store: Store, site: Site, now: datetime, weeks: int = LOOKBACK_WEEKS) -> set[date]:
+def release(store: Store, site: Site, now: datetime, *, daily: bool = True) -> set[date]:
     """Release what may be told now of a store's closed hours; the dates that have got new rows.
 
-    weeks: how many to look at again, before that of the last hour.
+    daily: of all rows, and of the weeks before, too; else of TIMES in the last hour's week alone.
     """
     end = closed(store, site)
     if end is None or site.kind != "store":
         return set()
     last = day(utc(end), site)
+    weeks = LOOKBACK_WEEKS if daily else 0
     first = max(last - timedelta(weeks=weeks), _first_day(store, site))
     if last < first:
         return set()
@@ -86,7 +87,7 @@ def release(store: Store, site: Site, now: datetime, weeks: int = LOOKBACK_WEEKS
     with _RELEASING:
         rows = [
             row
-            for table in hourly.tables(store, site, span, tuple(GATES))
+            for table in hourly.tables(store, site, span, tuple(GATES) if daily else TIMES)
             for row in _rows(store, site, table, span, waiting, now)
         ]
         if rows:

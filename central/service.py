@@ -133,10 +133,9 @@ class Service:
             site = self.config.site(name)
             end, before = features.closed(self.store, site), self._released.get(name)
             if end != before:
-                # What comes late to earlier weeks can wait for the next day.
-                same = end is not None and before is not None and end.date() == before.date()
-                weeks = 0 if same else features.LOOKBACK_WEEKS
-                fresh = features.release(self.store, site, now, weeks)
+                # The rest waits for the day, and what comes late to earlier weeks can.
+                daily = end is None or before is None or end.date() != before.date()
+                fresh = features.release(self.store, site, now, daily=daily)
                 self._released[name] = end
                 if self._unwritten is not None:
                     self._unwritten |= fresh
