@@ -227,7 +227,7 @@ def _number(value: Any) -> float | None:
 
 
 def _told(store: Store, site: Site, about: About, zone: str, since: int) -> list[Row]:
-    """What has been told before of the weeks since a window and as far back as trends go."""
+    """What has been told since a window and, for trends, in the weeks before it; oldest first."""
     cursor = store.central()
     cursor.execute(
         "select * from released where site = ? and about = ? and zone = ? and start >= ?"
