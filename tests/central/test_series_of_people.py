@@ -104,7 +104,7 @@ def watch(store: Store) -> Watch:
 
 
 def test_an_hour_is_told_once_it_has_closed_and_the_rest_of_its_day_after_it(watch: Watch) -> None:
-    came = {("till", 0, 9): 50, ("till", 0, 10): 12, ("till", 0, 13): 20, ("till", 0, 19): 29}
+    came = {("till", 0, 9): 200, ("till", 0, 10): 12, ("till", 0, 13): 20, ("till", 0, 19): 29}
     watch.release(after(0, 9) + timedelta(minutes=45), came)
     assert watch.told("dwell_p50") == {}
     watch.release(after(0, 11))
@@ -120,7 +120,7 @@ def test_an_hour_is_told_once_it_has_closed_and_the_rest_of_its_day_after_it(wat
     (today, tomorrow) = watch.points("dwell_p50", "day")
     rest = [row for row in watch.rows("dwell") if row["granularity"] == "day"]
     assert [(row["hours"], row["counts"][-1]) for row in rest] == [(11, 61)]
-    assert today.value == round((50 * 8 + 61 * rest[0]["dwell_p50"]) / 111, 2)
+    assert today.value == round((200 * 8 + 61 * rest[0]["dwell_p50"]) / 261, 2)
     assert (today.status, today.observed) == ("observed", 0.5)
     assert watch.told("dwell_p50") == {"02 09": 8.0}
 
@@ -147,14 +147,14 @@ def test_what_no_camera_saw_is_absent(watch: Watch) -> None:
 
 
 def test_a_zone_has_its_own_cells_and_the_site_their_mean(watch: Watch) -> None:
-    watch.release(after(1), {("till", 0, 9): 60, ("shelf", 0, 9): 40, ("shelf", 0, 12): 120})
+    watch.release(after(1), {("till", 0, 9): 200, ("shelf", 0, 9): 40, ("shelf", 0, 12): 120})
     till, shelf = (watch.told("dwell_p50", "day", zone) for zone in ("till", "shelf"))
     # Below 50 people a wide bin is told: of 5 to 30 s its middle.
     assert watch.told("dwell_p50", subject="shelf") == {"02 09": 12.0, "02 12": 25.0}
     assert till == {"02 00": 8.0}
     assert shelf == {"02 00": round((40 * 12 + 120 * 25) / 160, 2)}
     assert watch.told("dwell_p50", "day") == {
-        "02 00": round((60 * 8 + 40 * 12 + 120 * 25) / 220, 2)
+        "02 00": round((200 * 8 + 40 * 12 + 120 * 25) / 360, 2)
     }
     # Nine in ten are told of 50 people or more.
     assert watch.told("dwell_p90", subject="shelf") == {"02 12": 29.0}
