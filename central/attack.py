@@ -40,7 +40,7 @@ SURE = 100.0
 """How sure an attacker is that a cell is like the long run: as after so many people."""
 SMALL = np.array([0.05, 0.2, 0.2])
 """What is a small difference in each column of `shown`."""
-PEOPLE = 67_000
+PEOPLE = 268_000
 """People whose events are sent, about, in each shop: the smaller it is, the more days."""
 OUTSIDERS = 3
 """People in the shop whom no release holds, for each one whom a release holds."""
@@ -51,7 +51,7 @@ LATE_DAYS = 0.5
 class Gate:
     """What a cell needs, also to be told again, and from how many on its times are told finely.
 
-    limits, again: of tracks, entries and visits whose dwell is known.
+    limits, again: of tracks, entries and visits whose dwell is known, as for `privacy.release`.
     """
 
     limits: Mapping[Kind, tuple[int, int, int]]
@@ -76,6 +76,19 @@ class Told:
     hours: tuple[int, ...]
     visits: int
     fine: bool
+    shown: Reals
+
+
+@dataclass(frozen=True)
+class Imagined:
+    """Imagined cells of as many visits.
+
+    likely: shares of the bins of all who might come, (cells, bins). total: visits, (cells, bins).
+    shown: what would be told of them, (cells, 3).
+    """
+
+    likely: Reals
+    total: Integers
     shown: Reals
 
 
@@ -120,7 +133,7 @@ class Moments:
 
 
 def attack(seed: int, gate: Gate = GATE, shops: Sequence[Shop] = walks.SHOPS) -> Report:
-    """Play all attackers on all shops."""
+    """Play all attackers on all shops, and judge them together where zones are not alike."""
     tries: list[Tries] = []
     levels = {}
     for number, shop in enumerate(shops):
@@ -134,8 +147,10 @@ def attack(seed: int, gate: Gate = GATE, shops: Sequence[Shop] = walks.SHOPS) ->
         levels[shop.name] = _levels(cells, inside, length * 24)
         tries += _play(rng, shop.name, inside, outside, known, releases)
     rng = np.random.default_rng([seed, len(shops)])
-    kinds = list(dict.fromkeys((each.attacker, each.secret) for each in tries))
-    groups = [[each for each in tries if (each.attacker, each.secret) == kind] for kind in kinds]
+    apart = {shop.name for shop in shops if shop.alike}
+    together = [each for each in tries if each.shop not in apart]
+    kinds = list(dict.fromkeys((each.attacker, each.secret) for each in together))
+    groups = [[each for each in together if (each.attacker, each.secret) == kind] for kind in kinds]
     results = [
         *(judge(rng, each.shop, [each]) for each in tries),
         *(judge(rng, "all", group) for group in groups),
@@ -160,23 +175,26 @@ def two_releases(people: People, hours: int, gate: Gate) -> tuple[Cells, tuple[R
                 fresh = release(keys, nodes, counts, least, again, cells[kind][zone])
                 cells[kind][zone] += fresh
                 told[kind][zone] = told[kind][zone] | {
-                    hour: each
-                    for cell in fresh
-                    if cell.level >= 0
-                    for each in [publish(cell, histogram[list(cell.hours)].sum(0), gate)]
-                    for hour in cell.hours
+                    hour: each for each in publish(fresh, histogram, gate) for hour in each.hours
                 }
         views.append(Release({kind: tuple(each) for kind, each in told.items()}, entries))
     return cells, (views[0], views[1])
 
 
-def publish(cell: Cell, histogram: Integers, gate: Gate) -> Told:
-    """A cell as the features tell it."""
-    fine = min(cell.counts) >= gate.fine
-    return Told(cell.hours, int(histogram.sum()), fine, shown(histogram[None], fine)[0])
+def publish(cells: Sequence[Cell], histogram: Integers, gate: Gate) -> list[Told]:
+    """Cells as the features tell them; histogram: of dwell by hour, (hours, bins)."""
+    cells = [cell for cell in cells if cell.level >= 0]
+    sums = np.array([histogram[list(cell.hours)].sum(0) for cell in cells], np.int64)
+    sums = sums.reshape(len(cells), histogram.shape[1])
+    fine = np.array([cell.fewest >= gate.fine for cell in cells], np.bool_)
+    seen = np.where(fine[:, None], shown(sums, fine=True), shown(sums, fine=False))
+    return [
+        Told(cell.hours, int(row.sum()), bool(to_the_second), each)
+        for cell, row, to_the_second, each in zip(cells, sums, fine, seen, strict=True)
+    ]
 
 
-def shown(histograms: Integers, fine: bool) -> Reals:
+def shown(histograms: Integers, *, fine: bool) -> Reals:
     """What the features tell of dwell: engaged share, and logarithms of p50 and p90, (n, 3)."""
     lasting = durations.survival(histograms.astype(np.float64), np.zeros(histograms.shape))
     p50, p90 = (
@@ -189,20 +207,28 @@ def shown(histograms: Integers, fine: bool) -> Reals:
     return np.stack([engaged, p50, p90], 1)
 
 
-def likely_bin(rng: np.random.Generator, shares: Reals, snapshots: Sequence[Told]) -> int:
+def imagine(rng: np.random.Generator, shares: Reals, visits: int, *, fine: bool) -> Imagined:
+    """Cells of so many visits, and what would be told of them; shares: in the long run, (bins,)."""
+    likely = rng.dirichlet(SURE * shares + 1e-3, IMAGINED)
+    total = rng.multinomial(visits, likely)
+    return Imagined(likely, total, shown(total, fine=fine))
+
+
+def likely_bin(rng: np.random.Generator, cells: Imagined, snapshots: Sequence[Told]) -> int:
     """The bin in which a person's dwell most probably lies, of those new in the last snapshot.
 
-    shares: of the bins in the long run, (bins,). By rejection (approximate Bayesian computation):
-    cells are imagined, snapshot by snapshot, and in those that would be told most like the real one
-    the new people are counted.
+    By rejection (approximate Bayesian computation): of imagined cells like the first snapshot,
+    those that would be told most like the real one are kept and grow to the next snapshot, and so
+    on; in the last ones kept the new people are counted.
     """
-    likely = rng.dirichlet(SURE * shares + 1e-3, IMAGINED)
-    total = new = np.zeros(likely.shape, np.int64)
-    came = 0
-    for snapshot in snapshots:
-        new = rng.multinomial(snapshot.visits - came, likely)
-        total, came = total + new, snapshot.visits
-        distance = (np.abs(shown(total, snapshot.fine) - snapshot.shown) / SMALL).sum(1)
+    likely, total, told = cells.likely, cells.total, cells.shown
+    new, came = total, snapshots[0].visits
+    for number, snapshot in enumerate(snapshots):
+        if number:
+            new = rng.multinomial(snapshot.visits - came, likely)
+            total, came = total + new, snapshot.visits
+            told = shown(total, fine=snapshot.fine)
+        distance = (np.abs(told - snapshot.shown) / SMALL).sum(1)
         alike = np.argpartition(distance, ALIKE)[:ALIKE]
         new, again = new[alike], np.resize(alike, IMAGINED)
         total, likely = total[again], likely[again]
@@ -218,12 +244,19 @@ def bin_guesses(
     """
     guesses = np.full((len(ZONES), len(last.entries)), -1)
     for zone, cells in enumerate(last.told["dwell"]):
+        # Cells of as many visits are imagined together, since imagining is what takes time.
+        alike: dict[tuple[int, bool], dict[int, list[Told]]] = {}
         for hour, cell in cells.items():
             before = first.told["dwell"][zone].get(hour) if first else None
-            if guesses[zone, hour] < 0 and before is not cell:
+            if before is not cell:
                 snapshots = [before, cell] if before else [cell]
-                guess = likely_bin(rng, known.dwell[zone], snapshots)
-                guesses[zone, list(cell.hours)] = guess
+                group = alike.setdefault((snapshots[0].visits, snapshots[0].fine), {})
+                group[cell.hours[0]] = snapshots
+        for (visits, fine), group in alike.items():
+            imagined = imagine(rng, known.dwell[zone], visits, fine=fine)
+            for snapshots in group.values():
+                held = list(snapshots[-1].hours)
+                guesses[zone, held] = likely_bin(rng, imagined, snapshots)
     return guesses
 
 
@@ -236,14 +269,15 @@ def zone_guesses(shares: Reals, known: Known, first: Release | None, last: Relea
     """
     weights = np.tile(shares, (len(last.entries), 1))
     for zone, cells in enumerate(last.told["visits"]):
-        for hour, cell in cells.items():
+        earlier = first.told["visits"][zone] if first else {}
+        for cell in {each.hours: each for each in cells.values()}.values():
             held = list(cell.hours)
-            before = first.told["visits"][zone].get(hour) if first else None
+            before = earlier.get(held[0])
             visits, came = cell.visits, last.entries[held].sum()
             if first and before:
                 visits, came = visits - before.visits, came - first.entries[held].sum()
             if before is not cell and came > 0:
-                weights[hour, zone] *= visits / (known.visits[zone] * came)
+                weights[held, zone] *= visits / (known.visits[zone] * came)
     weights[~weights.any(1)] = shares
     guesses: Integers = weights.argmax(1)
     return guesses

@@ -7,7 +7,7 @@ import pytest
 
 from central import attack, durations, features, verdict, walks
 from central.__main__ import main
-from central.attack import EDGES, GATE, UNGATED, Told, likely_bin, shown, two_releases
+from central.attack import EDGES, GATE, UNGATED, Told, imagine, likely_bin, shown, two_releases
 from central.features import GATES
 from central.privacy import LEVELS
 from central.walks import Shop
@@ -80,7 +80,7 @@ def test_attackers_see_what_features_tell(people: int) -> None:
         },
         fine=fine,
     )
-    seen = shown(histogram[None], fine)[0]
+    seen = shown(histogram[None], fine=fine)[0]
     assert seen[0] == row["engaged_share"]
     assert np.exp(seen[1]) == pytest.approx(row["dwell_p50"])
     low, high = row["dwell_p90_low"], row["dwell_p90_high"] or np.inf
@@ -116,9 +116,10 @@ def test_one_person_alone_is_found_by_subtraction() -> None:
         both = early.copy()
         both[place] += 1
         snapshots = [
-            Told((0,), int(each.sum()), True, shown(each[None], True)[0]) for each in (early, both)
+            Told((0,), int(each.sum()), True, shown(each[None], fine=True)[0]) for each in (early, both)
         ]
-        assert likely_bin(rng, shares, snapshots) == place
+        imagined = imagine(rng, shares, snapshots[0].visits, fine=True)
+        assert likely_bin(rng, imagined, snapshots) == place
 
 
 def test_walks_are_what_they_say() -> None:
