@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from central import durations, walks
-from central.metrics import DWELL_EDGES
+from central.guesses import EDGES, Known, Release, Told, bin_guesses, shown, zone_guesses
 from central.privacy import IN_STORE, LEVELS, TIMED, TIMED_AGAIN, Cell, Integers, release
 from central.verdict import Attacker, Kind, Levels, Report, Secret, Tries, judge
 from central.walks import CLOSE, OPEN, TILL, WALK, ZONES, People, Reals, Shop
@@ -31,15 +31,6 @@ GOALS: dict[Secret, Kind] = {"next zone": "visits", "dwell bin": "dwell"}
 """The secrets, and which rows tell something of them."""
 KINDS: tuple[Kind, ...] = ("visits", "dwell")
 
-EDGES = np.array(DWELL_EDGES, np.float64)
-ENGAGED_BIN = 4
-"""Visits in this bin of a dwell histogram and beyond count as engaged in the generated shops."""
-IMAGINED, ALIKE = 1000, 30
-"""Cells that an attacker imagines, and those of them most like the released one."""
-SURE = 100.0
-"""How sure an attacker is that a cell is like the long run: as after so many people."""
-SMALL = np.array([0.05, 0.2, 0.2])
-"""What is a small difference in each column of `shown`."""
 PEOPLE = 268_000
 """People whose events are sent, about, in each shop: the smaller it is, the more days."""
 OUTSIDERS = 3
@@ -70,54 +61,6 @@ UNGATED = Gate(_NONE, _NONE, 1)
 
 
 @dataclass(frozen=True)
-class Told:
-    """A snapshot of a released cell as it is published: visits, and `shown` of their dwell."""
-
-    hours: tuple[int, ...]
-    visits: int
-    fine: bool
-    shown: Reals
-
-
-@dataclass(frozen=True)
-class Imagined:
-    """Imagined cells of as many visits.
-
-    likely: shares of the bins of all who might come, (cells, bins). total: visits, (cells, bins).
-    shown: what would be told of them, (cells, 3).
-    """
-
-    likely: Reals
-    total: Integers
-    shown: Reals
-
-
-@dataclass(frozen=True)
-class Release:
-    """What is public after a release: by zone, the newest snapshot that covers each hour.
-
-    entries: of each hour, (hours,), which are told whether there are k or not.
-    """
-
-    told: dict[Kind, tuple[dict[int, Told], ...]]
-    entries: Integers
-
-
-@dataclass(frozen=True)
-class Known:
-    """How people walk the shop in the long run.
-
-    visits: for each entry, (zones,). dwell: shares of the bins in each zone, (zones, bins).
-    first, after: shares of the zones first gone to, and gone to after the till, (zones,).
-    """
-
-    visits: Reals
-    dwell: Reals
-    first: Reals
-    after: Reals
-
-
-@dataclass(frozen=True)
 class Moments:
     """Known moments of people, and their secrets: hours, zones and bins, (n,) each.
 
@@ -144,10 +87,10 @@ def attack(seed: int, gate: Gate = GATE, shops: Sequence[Shop] = walks.SHOPS) ->
         outside = [walks.draw_people(rng, shop, days, late) for _ in range(OUTSIDERS)]
         known = _known(walks.draw_people(rng, shop, walks.draw_days(rng, length), late))
         cells, releases = two_releases(inside, length * 24, gate)
-        levels[shop.name] = _levels(cells, inside, length * 24)
+        levels[shop.name] = _levels(cells, inside, length * 24, gate.fine)
         tries += _play(rng, shop.name, inside, outside, known, releases)
     rng = np.random.default_rng([seed, len(shops)])
-    apart = {shop.name for shop in shops if shop.alike}
+    apart = tuple(shop.name for shop in shops if shop.alike)
     together = [each for each in tries if each.shop not in apart]
     kinds = list(dict.fromkeys((each.attacker, each.secret) for each in together))
     groups = [[each for each in together if (each.attacker, each.secret) == kind] for kind in kinds]
@@ -155,7 +98,7 @@ def attack(seed: int, gate: Gate = GATE, shops: Sequence[Shop] = walks.SHOPS) ->
         *(judge(rng, each.shop, [each]) for each in tries),
         *(judge(rng, "all", group) for group in groups),
     ]
-    return Report(tuple(results), levels)
+    return Report(tuple(results), levels, apart)
 
 
 def two_releases(people: People, hours: int, gate: Gate) -> tuple[Cells, tuple[Release, Release]]:
@@ -192,95 +135,6 @@ def publish(cells: Sequence[Cell], histogram: Integers, gate: Gate) -> list[Told
         Told(cell.hours, int(row.sum()), bool(to_the_second), each)
         for cell, row, to_the_second, each in zip(cells, sums, fine, seen, strict=True)
     ]
-
-
-def shown(histograms: Integers, *, fine: bool) -> Reals:
-    """What the features tell of dwell: engaged share, and logarithms of p50 and p90, (n, 3)."""
-    lasting = durations.survival(histograms.astype(np.float64), np.zeros(histograms.shape))
-    p50, p90 = (
-        np.log(durations.told(lasting, EDGES, durations.WIDE["dwell"], share, fine=fine)[0])
-        for share in (0.5, 0.9)
-    )
-    engaged = durations.part(
-        histograms[:, ENGAGED_BIN:].sum(1), np.maximum(histograms.sum(1), 1), fine=fine
-    )
-    return np.stack([engaged, p50, p90], 1)
-
-
-def imagine(rng: np.random.Generator, shares: Reals, visits: int, *, fine: bool) -> Imagined:
-    """Cells of so many visits, and what would be told of them; shares: in the long run, (bins,)."""
-    likely = rng.dirichlet(SURE * shares + 1e-3, IMAGINED)
-    total = rng.multinomial(visits, likely)
-    return Imagined(likely, total, shown(total, fine=fine))
-
-
-def likely_bin(rng: np.random.Generator, cells: Imagined, snapshots: Sequence[Told]) -> int:
-    """The bin in which a person's dwell most probably lies, of those new in the last snapshot.
-
-    By rejection (approximate Bayesian computation): of imagined cells like the first snapshot,
-    those that would be told most like the real one are kept and grow to the next snapshot, and so
-    on; in the last ones kept the new people are counted.
-    """
-    likely, total, told = cells.likely, cells.total, cells.shown
-    new, came = total, snapshots[0].visits
-    for number, snapshot in enumerate(snapshots):
-        if number:
-            new = rng.multinomial(snapshot.visits - came, likely)
-            total, came = total + new, snapshot.visits
-            told = shown(total, fine=snapshot.fine)
-        distance = (np.abs(told - snapshot.shown) / SMALL).sum(1)
-        alike = np.argpartition(distance, ALIKE)[:ALIKE]
-        new, again = new[alike], np.resize(alike, IMAGINED)
-        total, likely = total[again], likely[again]
-    return int(new.sum(0).argmax())
-
-
-def bin_guesses(
-    rng: np.random.Generator, known: Known, first: Release | None, last: Release
-) -> Integers:
-    """The most probable bin of who is in each zone at each hour, (zones, hours); -1 for no idea.
-
-    first: what is subtracted by who knows two releases, and seeks those who are new in the last.
-    """
-    guesses = np.full((len(ZONES), len(last.entries)), -1)
-    for zone, cells in enumerate(last.told["dwell"]):
-        # Cells of as many visits are imagined together, since imagining is what takes time.
-        alike: dict[tuple[int, bool], dict[int, list[Told]]] = {}
-        for hour, cell in cells.items():
-            before = first.told["dwell"][zone].get(hour) if first else None
-            if before is not cell:
-                snapshots = [before, cell] if before else [cell]
-                group = alike.setdefault((snapshots[0].visits, snapshots[0].fine), {})
-                group[cell.hours[0]] = snapshots
-        for (visits, fine), group in alike.items():
-            imagined = imagine(rng, known.dwell[zone], visits, fine=fine)
-            for snapshots in group.values():
-                held = list(snapshots[-1].hours)
-                guesses[zone, held] = likely_bin(rng, imagined, snapshots)
-    return guesses
-
-
-def zone_guesses(shares: Reals, known: Known, first: Release | None, last: Release) -> Integers:
-    """The zone to which somebody most probably goes next, at each hour, (hours,).
-
-    shares: of the zones in the long run, (zones,). The more visits a zone had, compared with what
-    so many entries bring, the more probable it is that this person's is among them: by Bayes, for
-    Poisson counts, in proportion. first: as for `bin_guesses`.
-    """
-    weights = np.tile(shares, (len(last.entries), 1))
-    for zone, cells in enumerate(last.told["visits"]):
-        earlier = first.told["visits"][zone] if first else {}
-        for cell in {each.hours: each for each in cells.values()}.values():
-            held = list(cell.hours)
-            before = earlier.get(held[0])
-            visits, came = cell.visits, last.entries[held].sum()
-            if first and before:
-                visits, came = visits - before.visits, came - first.entries[held].sum()
-            if before is not cell and came > 0:
-                weights[held, zone] *= visits / (known.visits[zone] * came)
-    weights[~weights.any(1)] = shares
-    guesses: Integers = weights.argmax(1)
-    return guesses
 
 
 def _watch(people: People, arrived: Booleans, zone: int, hours: int) -> tuple[Integers, Integers]:
@@ -410,7 +264,7 @@ def _matched(
     return by_day[0], by_day[1], by_day[2]
 
 
-def _levels(cells: Cells, people: People, hours: int) -> Levels:
+def _levels(cells: Cells, people: People, hours: int, fine: int) -> Levels:
     everybody = np.ones(len(people.entered), np.bool_)
     opened = (np.arange(hours) % 24 >= OPEN) & (np.arange(hours) % 24 < CLOSE)
     visited = [
@@ -418,12 +272,15 @@ def _levels(cells: Cells, people: People, hours: int) -> Levels:
     ]
     levels: Levels = {}
     for kind in KINDS:
-        found = np.zeros(len(LEVELS) + 1)
+        found, finely = np.zeros(len(LEVELS) + 1), 0
         for zone, there in enumerate(visited):
-            level = np.full(hours, -1)
+            level, fewest = np.full(hours, -1), np.zeros(hours)
             for cell in cells[kind][zone]:
-                level[list(cell.hours)] = cell.level
+                level[list(cell.hours)], fewest[list(cell.hours)] = cell.level, cell.fewest
             found += np.bincount(level[there] + 1, minlength=len(found))
-        shares = (float(share) for share in found / found.sum())
+            finely += int((fewest[there] >= fine).sum())
+        shares = [float(share) for share in found / found.sum()]
         levels[kind] = dict(zip(("suppressed", *LEVELS), shares, strict=True))
+        if kind == "dwell":
+            levels[kind]["finely"] = float(finely / found.sum())
     return levels

@@ -1,7 +1,7 @@
 """What is told of a histogram of durations: as fine as the people in it allow.
 
-From 10 k people up a quantile is interpolated in its bin. Below that a wide bin alone is told, since
-in which narrow bin the median of few people lies says too much of each of them: what three
+From 10 k people up a quantile is interpolated in its bin. Below that a wide bin alone is told,
+since in which narrow bin the median of few people lies says too much of each of them: what three
 attackers make of it decides how wide (`passerby-central privacy attack`).
 """
 

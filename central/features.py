@@ -292,7 +292,7 @@ def _row(site: Site, what: tuple[About, str], held: Sequence[int], now: datetime
 
 
 def describe(about: About, sums: Mapping[str, Reals], *, fine: bool) -> Row:
-    """A released cell's own columns. `fine`: whether enough people allow quantiles to the second."""
+    """A released cell's own columns. `fine`: whether its people allow quantiles to the second."""
     if about == "site":
         return {
             "entries": int(sums["entries"]),
