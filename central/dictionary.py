@@ -41,7 +41,12 @@ COLUMNS = (
         "`ok`; `suppressed`: too few people even in the week; `absent`: not seen. Values are null "
         "unless it is `ok`.",
     ),
-    Column("snapshot", "bigint", "1, and one more each time that the cell is told anew."),
+    Column(
+        "snapshot",
+        "bigint",
+        "1, and one more each time that the cell is told anew; its times are then told as those "
+        "allow who came since.",
+    ),
     Column("start", "timestamp", "When the first hour of the cell begins (UTC)."),
     Column("event_timestamp", "timestamp", "When the last hour of the cell ends (UTC)."),
     Column(

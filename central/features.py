@@ -150,7 +150,7 @@ def _rows(
             }
             if cell.level >= 0:
                 values = {name: each[held].sum(0) for name, each in table.sums.items()}
-                row |= describe(about, values, fine=min(cell.counts) >= durations.FINE)
+                row |= describe(about, values, fine=cell.fewest >= durations.FINE)
             yield history.add(row)
         for hour in span.keys[inside & missing].tolist():
             if hour not in absent and hour not in covered:
@@ -189,7 +189,7 @@ def _row(site: Site, what: tuple[About, str], held: Sequence[int], now: datetime
 
 
 def describe(about: About, sums: Mapping[str, Reals], *, fine: bool) -> Row:
-    """A released cell's own columns. `fine`: whether 5 k people allow quantiles to the second."""
+    """A released cell's own columns. `fine`: whether its people allow quantiles to the second."""
     if about == "site":
         return {
             "entries": int(sums["entries"]),

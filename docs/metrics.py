@@ -27,12 +27,13 @@ Missing is not zero. Each point has a status:
 | `suppressed` | it was seen, but the k-gate tells nothing that lies within it |
 | `open` | it is not over, or not all of it has arrived |
 
-What describes people (marked ●) is told as the [features](use-the-features.md) tell it: of cells of
-hours that have at least {TIMED} people whose time is known, in wide bins below {FINE}, and anew
-only when {TIMED_AGAIN} more are known. A point has a value where such cells lie wholly in it: the
-mean of theirs, weighted by their people. So the median of a day is the mean of its cells' medians,
-and a site's value that of its zones' cells. An hour with enough people is told once it has closed,
-the rest of a part of the day or of a day once that has; what needs a week is in the features alone.
+What describes people (marked ●) is told as the [features](use-the-features.md) tell it: of cells
+of hours that have at least {TIMED} people whose time is known, in wide bins below {FINE}, and anew
+only when as many more are known ({TIMED_AGAIN} more, if it has had {TIMED_AGAIN}). A point has a
+value where such cells lie wholly in it: the mean of theirs, weighted by their people. So the
+median of a day is the mean of its cells' medians, and a site's value that of its zones' cells. An
+hour with enough people is told once it has closed, the rest of a part of the day or of a day once
+that has; what needs a week is in the features alone.
 A quarter of an hour tells nothing of it.
 """
 

@@ -168,9 +168,18 @@ def test_late_people_change_a_cell_only_if_they_are_enough(store: Store) -> None
     assert [row["snapshot"] for row in rows] == [1, 2, 3]
     assert [row["created_timestamp"] for row in rows] == [moment(1), moment(1, 10), moment(1, 20)]
     assert [row["counts"] for row in told(store, "dwell")] == [[40, 40, 40]]
-    shop.put(store, shop.seen(2) + visitors(0, 9, 40 + 100))
-    features.release(store, LEEDS, after(2))
-    assert [row["counts"] for row in told(store, "dwell")] == [[40] * 3, [140] * 3]
+
+
+def test_times_are_told_finely_only_of_enough_people_and_of_enough_new_ones(store: Store) -> None:
+    steps = [(40, False), (69, None), (70, False), (110, False), (209, None), (210, True)]
+    snapshots: list[tuple[int, bool]] = []
+    shop.close(store, after(1))
+    for hour, (people, fine) in enumerate(steps):
+        shop.put(store, shop.seen(1) + visitors(0, 9, people))
+        features.release(store, LEEDS, after(1, hour))
+        snapshots += [] if fine is None else [(people, fine)]
+        rows = told(store, "dwell")
+        assert [(row["counts"][2], row["dwell_p90"] is not None) for row in rows] == snapshots
 
 
 def test_hours_that_no_camera_saw_are_absent_until_they_come(store: Store) -> None:
