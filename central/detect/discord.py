@@ -73,22 +73,18 @@ def slide(
     gone: NDArray[np.int32],
     newest: np.int32,
     leaves: np.int32,
-    ready: int,
-) -> int:
-    """Move the squared distances one value on; the least of the last `ready` of them.
+) -> np.int32:
+    """Move the squared distances one value on, and find the least of them.
 
     old, gone: (lags,) what stands beside the newest value, and beside the one that leaves.
     """
-    unready = sums.size - ready
-    for k in range(unready):
-        enter = np.int32(newest - old[k])
-        leave = np.int32(leaves - gone[k])
-        sums[k] += np.int32(enter - leave) * np.int32(enter + leave)
     least = np.int32(2**31 - 1)
-    for k in range(unready, sums.size):
+    for k in range(sums.size):
         enter = np.int32(newest - old[k])
         leave = np.int32(leaves - gone[k])
-        moved = np.int32(sums[k] + np.int32(np.int32(enter - leave) * np.int32(enter + leave)))
+        # enter² - leave², in casts since Numba would go on in 64 bits.
+        change = np.int32(np.int32(enter - leave) * np.int32(enter + leave))
+        moved = np.int32(sums[k] + change)
         sums[k] = moved
         least = min(least, moved)
     return least
@@ -116,14 +112,15 @@ def tick(state: State, values: NDArray[np.float64], out: NDArray[np.float64]) ->
         state.seen[i] += 1
         state.run[i] += 1
         ready = min(lags, max(0, state.seen[i] - state.length - state.near))
-        least = slide(
-            state.sums[i],
-            own[first : first + lags],
-            own[first - state.length : first - state.length + lags],
-            newest,
-            own[end - state.length],
-            ready,
-        )
+        sums = state.sums[i]
+        old = own[first : first + lags]
+        gone = own[first - state.length : first - state.length + lags]
+        leaves = own[end - state.length]
+        cut = lags - ready
+        if cut > 0:
+            slide(sums[:cut], old[:cut], gone[:cut], newest, leaves)
+            sums, old, gone = sums[cut:], old[cut:], gone[cut:]
+        least = slide(sums, old, gone, newest, leaves)
         if ready > 0 and state.run[i] >= state.length:
             out[i] = math.sqrt(least)
         own[end] = newest

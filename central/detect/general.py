@@ -22,7 +22,7 @@ VALUE, LEVEL, FLOOR = range(3)
 class Settings(NamedTuple):
     """Sizes, in points; one set for every series.
 
-    short, long: of the two means of the level; it speaks once `long` values have been seen.
+    short, long: of the two means of the level. Level and floor are known once `long` values are.
     floor: of what the floor is the least.
     block, blocks: extremes are kept by blocks, the oldest of which is forgotten.
     hold: for how long an episode holds back scores no higher than its own.
@@ -69,50 +69,52 @@ def empty_state(settings: Settings = SETTINGS) -> State:
 
 
 @njit(cache=True, error_model="numpy")
-def look(state: State, settings: Settings) -> tuple[float, float]:
-    """The level and the floor after the newest value, of what has been seen.
+def look(recent: NDArray[np.float64], newest: int, settings: Settings) -> tuple[float, float]:
+    """The level and the floor, of a full ring whose newest value is at an index.
 
     Means are taken of differences to the newest value, which keeps the digits of a small change
     on a large value.
     """
-    seen = state.counts[0]
-    place = seen % settings.long
-    newest = state.recent[place - 1]
-    short = total = 0.0
-    least = newest
-    for back in range(min(seen, settings.long)):
-        place -= 1
-        value = state.recent[place]
-        total += value - newest
+    value = recent[newest]
+    total = short = 0.0
+    for k in range(recent.size):
+        total += recent[k] - value
+    least = value
+    for back in range(max(settings.short, settings.floor)):
+        other = recent[newest - back]
+        if back < settings.short:
+            short += other - value
         if back < settings.floor:
-            least = min(least, value)
-        if back == settings.short - 1:
-            short = total
+            least = min(least, other)
     return short / settings.short - total / settings.long, least
 
 
 @njit(cache=True, error_model="numpy")
 def point(state: State, value: float, settings: Settings) -> float:
-    """How new a value is, in ranges of what the series has shown; then let it teach."""
+    """How new a value is, in ranges of what the series has shown; then let it teach.
+
+    The level and the floor are of values as they taught: else a wild one would be news twice, as
+    it comes and as it leaves the means.
+    """
     views = state.views
     scale = views.top[VALUE] - views.bottom[VALUE]
     slack = novelty.CLIP * scale
-    state.recent[state.counts[0] % settings.long] = value
+    newest = state.counts[0] % settings.long
+    state.recent[newest] = novelty.clip(views, VALUE, value, slack)
     state.counts[0] += 1
-    level, floor = look(state, settings)
+    full = state.counts[0] >= settings.long
+    level, floor = look(state.recent, newest, settings) if full else (0.0, 0.0)
     new = 0.0
     if views.seen[VALUE] >= novelty.LEAST:
         new = novelty.outside(views, VALUE, value, scale)
     # What never moved has no unit for the other views.
-    if scale > 0.0 and views.seen[FLOOR] >= novelty.LEAST:
-        new = max(new, novelty.outside(views, FLOOR, floor, scale))
     if scale > 0.0 and views.seen[LEVEL] >= novelty.LEAST:
         new = max(new, novelty.outside(views, LEVEL, level, scale))
+        new = max(new, novelty.outside(views, FLOOR, floor, scale))
     novelty.teach(views, VALUE, value, slack)
-    if state.counts[0] >= settings.floor:
-        novelty.teach(views, FLOOR, floor, slack)
-    if state.counts[0] >= settings.long:
+    if full:
         novelty.teach(views, LEVEL, level, slack)
+        novelty.teach(views, FLOOR, floor, slack)
     novelty.turn(views, settings.block)
     return new
 

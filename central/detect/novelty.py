@@ -67,10 +67,20 @@ def outside(state: State, i: int, value: float, scale: float) -> float:
 
 
 @njit(cache=True, error_model="numpy")
+def clip(state: State, i: int, value: float, slack: float) -> float:
+    """The value as it may teach series `i`: no farther outside than `slack`.
+
+    As it is where the slack is 0, and until the series has shown `LEAST` values.
+    """
+    if state.seen[i] < LEAST or not slack > 0.0:
+        return value
+    return min(max(value, state.bottom[i] - slack), state.top[i] + slack)
+
+
+@njit(cache=True, error_model="numpy")
 def teach(state: State, i: int, value: float, slack: float) -> None:
-    """Let a value teach series `i`, no farther outside than `slack` once it has shown `LEAST`."""
-    if state.seen[i] >= LEAST and slack > 0.0:
-        value = min(max(value, state.bottom[i] - slack), state.top[i] + slack)
+    """Let a value teach series `i`, clipped."""
+    value = clip(state, i, value, slack)
     block = state.clock[0]
     state.high[block, i] = max(state.high[block, i], value)
     state.low[block, i] = min(state.low[block, i], value)
