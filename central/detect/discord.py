@@ -66,26 +66,24 @@ def empty_state(series: int, length: int, lags: int) -> State:
     )
 
 
-@njit(cache=True, error_model="numpy")
-def slide(
-    sums: NDArray[np.int32],
-    old: NDArray[np.int32],
-    gone: NDArray[np.int32],
-    newest: np.int32,
-    leaves: np.int32,
-) -> np.int32:
-    """Move the squared distances one value on, and find the least of them.
-
-    old, gone: (lags,) what stands beside the newest value, and beside the one that leaves.
-    """
+@njit(cache=True, error_model="numpy", inline="always")
+def slide(state: State, i: int, newest: np.int32) -> np.int32:
+    """Move the squared distances of series `i` one value on, and find the least of all lags."""
+    values, sums = state.values, state.sums
+    lags = sums.shape[1]
+    leaves = values[i, state.end[i] - state.length]
+    # Unsigned, or every index would be looked at for being one from the end; and in casts, since
+    # Numba would go on in 64 bits: either way the loop would not be vectorised.
+    row, count = np.uint64(i), np.uint64(lags)
+    old = np.uint64(state.end[i] - state.near - lags)
+    gone = np.uint64(state.end[i] - state.near - lags - state.length)
     least = np.int32(2**31 - 1)
-    for k in range(sums.size):
-        enter = np.int32(newest - old[k])
-        leave = np.int32(leaves - gone[k])
-        # enter² - leave², in casts since Numba would go on in 64 bits.
+    for k in range(count):
+        enter = np.int32(newest - values[row, old + k])
+        leave = np.int32(leaves - values[row, gone + k])
         change = np.int32(np.int32(enter - leave) * np.int32(enter + leave))
-        moved = np.int32(sums[k] + change)
-        sums[k] = moved
+        moved = np.int32(sums[row, k] + change)
+        sums[row, k] = moved
         least = min(least, moved)
     return least
 
@@ -100,36 +98,27 @@ def tick(state: State, values: NDArray[np.float64], out: NDArray[np.float64]) ->
     out: written, (series,) the distance to the nearest earlier stretch; NaN where not scored.
     """
     lags = state.sums.shape[1]
+    room = state.values.shape[1]
     for i in range(values.size):
         out[i] = math.nan
         if not math.isfinite(values[i]):
             state.run[i] = 0
             continue
         newest = np.int32(min(max(np.rint(values[i]), 0.0), float(MOST)))
-        end = state.end[i]
-        first = end - state.near - lags
-        own = state.values[i]
+        least = slide(state, i, newest)
         state.seen[i] += 1
         state.run[i] += 1
-        ready = min(lags, max(0, state.seen[i] - state.length - state.near))
-        sums = state.sums[i]
-        old = own[first : first + lags]
-        gone = own[first - state.length : first - state.length + lags]
-        leaves = own[end - state.length]
-        cut = lags - ready
-        if cut > 0:
-            slide(sums[:cut], old[:cut], gone[:cut], newest, leaves)
-            sums, old, gone = sums[cut:], old[cut:], gone[cut:]
-        least = slide(sums, old, gone, newest, leaves)
+        ready = state.seen[i] - state.length - state.near
         if ready > 0 and state.run[i] >= state.length:
+            if ready < lags:
+                least = state.sums[i, lags - ready :].min()
             out[i] = math.sqrt(least)
-        own[end] = newest
-        end += 1
-        if end == own.size:
-            half = own.size // 2
-            own[:half] = own[half:]
-            end = half
-        state.end[i] = end
+        end = state.end[i]
+        state.values[i, end] = newest
+        state.end[i] = end + 1
+        if end + 1 == room:
+            state.values[i, : room // 2] = state.values[i, room // 2 :]
+            state.end[i] = room // 2
 
 
 def nearest(state: State, series: int) -> int:

@@ -43,12 +43,14 @@ class State(NamedTuple):
     """What a point reads and teaches.
 
     recent: (long,) float64, the last present values, a ring.
+    total: (2,) float64, the sum of differences of `recent` to a value, once full; and that value.
     views: range novelty of the three views.
     counts: (2,) int64, present values so far, and points since a score passed.
     last: (2,) float64, the novelty that passed last, and the last time.
     """
 
     recent: NDArray[np.float64]
+    total: NDArray[np.float64]
     views: novelty.State
     counts: NDArray[np.int64]
     last: NDArray[np.float64]
@@ -62,6 +64,7 @@ def empty_state(settings: Settings = SETTINGS) -> State:
         raise ValueError("a block has points, and none is held for less than none")
     return State(
         recent=np.zeros(settings.long),
+        total=np.zeros(2),
         views=novelty.empty_state(3, settings.blocks),
         counts=np.zeros(2, np.int64),
         last=np.array([0.0, -np.inf]),
@@ -69,24 +72,38 @@ def empty_state(settings: Settings = SETTINGS) -> State:
 
 
 @njit(cache=True, error_model="numpy")
-def look(recent: NDArray[np.float64], newest: int, settings: Settings) -> tuple[float, float]:
-    """The level and the floor, of a full ring whose newest value is at an index.
+def remember(state: State, value: float) -> None:
+    """Put a value into the ring in place of the oldest, and keep the sum of the ring.
 
-    Means are taken of differences to the newest value, which keeps the digits of a small change
-    on a large value.
+    The sum is of differences to a value that was the newest once, which keeps the digits of small
+    changes on large values; it is made anew once round, so that roundings do not add up.
     """
-    value = recent[newest]
-    total = short = 0.0
-    for k in range(recent.size):
-        total += recent[k] - value
-    least = value
+    ring = state.recent
+    newest = state.counts[0] % ring.size
+    state.total[0] += value - ring[newest]
+    ring[newest] = value
+    state.counts[0] += 1
+    if newest == ring.size - 1:
+        state.total[1] = value
+        state.total[0] = 0.0
+        for k in range(ring.size):
+            state.total[0] += ring[k] - value
+
+
+@njit(cache=True, error_model="numpy")
+def look(state: State, settings: Settings) -> tuple[float, float]:
+    """The level and the floor, of a full ring."""
+    newest = (state.counts[0] - 1) % settings.long
+    value = least = state.recent[newest]
+    short = 0.0
     for back in range(max(settings.short, settings.floor)):
-        other = recent[newest - back]
+        other = state.recent[newest - back]
         if back < settings.short:
             short += other - value
         if back < settings.floor:
             least = min(least, other)
-    return short / settings.short - total / settings.long, least
+    long = state.total[0] / settings.long + (state.total[1] - value)
+    return short / settings.short - long, least
 
 
 @njit(cache=True, error_model="numpy")
@@ -99,11 +116,9 @@ def point(state: State, value: float, settings: Settings) -> float:
     views = state.views
     scale = views.top[VALUE] - views.bottom[VALUE]
     slack = novelty.CLIP * scale
-    newest = state.counts[0] % settings.long
-    state.recent[newest] = novelty.clip(views, VALUE, value, slack)
-    state.counts[0] += 1
+    remember(state, novelty.clip(views, VALUE, value, slack))
     full = state.counts[0] >= settings.long
-    level, floor = look(state.recent, newest, settings) if full else (0.0, 0.0)
+    level, floor = look(state, settings) if full else (0.0, 0.0)
     new = 0.0
     if views.seen[VALUE] >= novelty.LEAST:
         new = novelty.outside(views, VALUE, value, scale)

@@ -60,7 +60,7 @@ def outside(state: State, i: int, value: float, scale: float) -> float:
 
     Where the scale is 0 (a constant past), 1 for every value but that one.
     """
-    beyond = max(value - state.top[i], state.bottom[i] - value)
+    beyond = max(value - float(state.top[i]), float(state.bottom[i]) - value)
     if scale > 0.0:
         return beyond / scale if beyond > ROUNDING * scale else 0.0
     return 1.0 if beyond > 0.0 else 0.0
@@ -74,7 +74,7 @@ def clip(state: State, i: int, value: float, slack: float) -> float:
     """
     if state.seen[i] < LEAST or not slack > 0.0:
         return value
-    return min(max(value, state.bottom[i] - slack), state.top[i] + slack)
+    return min(max(value, float(state.bottom[i]) - slack), float(state.top[i]) + slack)
 
 
 @njit(cache=True, error_model="numpy")

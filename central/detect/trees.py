@@ -8,6 +8,7 @@ its points lay in each node.
 Nodes lie as in a heap: the root is 0, and below node n are 2n + 1 (less than the split) and 2n + 2.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -21,12 +22,12 @@ FEW = 0.1
 class Trees(NamedTuple):
     """Where the space is halved.
 
-    metric: (trees, inner) int64, the metric that each inner node looks at.
+    metric: (trees, inner) uint32, the metric that each inner node looks at.
     split: (trees, inner) float64, values below it go left; inner is 2^height - 1.
     height: of each tree.
     """
 
-    metric: NDArray[np.int64]
+    metric: NDArray[np.uint32]
     split: NDArray[np.float64]
     height: int
 
@@ -34,17 +35,19 @@ class Trees(NamedTuple):
 class State(NamedTuple):
     """What a tick reads and teaches.
 
-    reference: (stores, trees, nodes) int32, points of the last full window in each node; nodes is
-        2^(height + 1) - 1.
-    latest: (stores, trees, nodes) int32, of the window that is being filled.
-    seen: (stores,) int64, points in the latter.
-    full: (stores,) bool, whether there was a full window.
+    mass: (stores, trees, nodes, 2) uint16, points in each node, of the last full window and of the
+        one that is being filled; nodes is 2^(height + 1) - 1.
+    filling: (stores,) int64, which of the two is being filled.
+    seen: (stores,) int64, points in it so far.
+    full: (stores,) bool, whether the other is a full window.
+    window: points in a window.
     """
 
-    reference: NDArray[np.int32]
-    latest: NDArray[np.int32]
+    mass: NDArray[np.uint16]
+    filling: NDArray[np.int64]
     seen: NDArray[np.int64]
     full: NDArray[np.bool_]
+    window: int
 
 
 def plant(metrics: int, trees: int = 10, height: int = 8, seed: int = 0) -> Trees:
@@ -58,7 +61,7 @@ def plant(metrics: int, trees: int = 10, height: int = 8, seed: int = 0) -> Tree
         raise ValueError(f"{trees} trees of height {height} over {metrics} metrics")
     random = np.random.default_rng(seed)
     inner = 2**height - 1
-    metric = random.integers(metrics, size=(trees, inner))
+    metric = random.integers(metrics, size=(trees, inner), dtype=np.uint32)
     split = np.empty((trees, inner))
     centre = random.random((trees, metrics))
     reach = 2.0 * np.maximum(centre, 1.0 - centre)
@@ -76,61 +79,65 @@ def plant(metrics: int, trees: int = 10, height: int = 8, seed: int = 0) -> Tree
     return Trees(metric, split, height)
 
 
-def empty_state(trees: Trees, stores: int) -> State:
-    """A state that has seen nothing. Raises ValueError where there is no store."""
-    if stores <= 0:
-        raise ValueError(f"{stores} stores")
-    shape = (stores, trees.metric.shape[0], 2 ** (trees.height + 1) - 1)
+def empty_state(trees: Trees, stores: int, window: int = 250) -> State:
+    """A state that has seen nothing.
+
+    Raises ValueError where there is no store, or a window does not have 1 to 65,535 points.
+    """
+    if stores <= 0 or not 0 < window < 2**16:
+        raise ValueError(f"{stores} stores, {window} points in a window")
+    nodes = 2 ** (trees.height + 1) - 1
     return State(
-        reference=np.zeros(shape, np.int32),
-        latest=np.zeros(shape, np.int32),
+        mass=np.zeros((stores, trees.metric.shape[0], nodes, 2), np.uint16),
+        filling=np.zeros(stores, np.int64),
         seen=np.zeros(stores, np.int64),
         full=np.zeros(stores, np.bool_),
+        window=window,
     )
 
 
-@njit(cache=True, error_model="numpy")
-def score_one(
-    metric: NDArray[np.int64],
-    split: NDArray[np.float64],
-    reference: NDArray[np.int32],
-    latest: NDArray[np.int32],
+@njit(cache=True, error_model="numpy", inline="always")
+def descend(
+    trees: Trees,
+    state: State,
+    store: int,
     point: NDArray[np.float64],
-    few: float,
-) -> float:
-    """What one tree says of a point: points × 2^depth, summed down to a node of few points."""
-    node = 0
-    total, doubled = 0.0, 1.0
-    while True:
-        total += reference[node] * doubled
-        if node >= metric.size or reference[node] < few:
-            return total
-        node = below(node, point[metric[node]], split[node], latest)
-        doubled *= 2.0
+    nodes: NDArray[np.uint64],
+    open_: NDArray[np.int64],
+) -> int:
+    """Count a point in every node on its way; the sum over all trees of points × 2^depth.
 
+    The sum is of the last full window, and goes down each tree to the first node of few points.
+    All trees are descended level by level, so that no step waits for the one before it.
 
-@njit(cache=True, error_model="numpy")
-def learn_one(
-    metric: NDArray[np.int64],
-    split: NDArray[np.float64],
-    latest: NDArray[np.int32],
-    point: NDArray[np.float64],
-) -> None:
-    """Count a point in every node on its way down one tree."""
-    node = 0
-    latest[node] += 1
-    while node < metric.size:
-        node = below(node, point[metric[node]], split[node], latest)
-        latest[node] += 1
-
-
-@njit(cache=True, error_model="numpy")
-def below(node: int, value: float, split: float, latest: NDArray[np.int32]) -> int:
-    """The node a value leads to; an absent one leads to where the more points went of late."""
-    left = 2 * node + 1
-    if not np.isfinite(value):
-        return left + 1 if latest[left] < latest[left + 1] else left
-    return left if value < split else left + 1
+    nodes, open_: (trees,) room to keep where each tree is, and 1 while it still counts, then 0.
+    """
+    # Unsigned, or every index would be looked at for being one from the end.
+    own, new = np.uint64(store), np.uint64(state.filling[store])
+    old = np.uint64(1) - new
+    few = np.int64(math.ceil(FEW * state.window))
+    absent = not np.isfinite(point).all()
+    total = 0
+    nodes[:] = 0
+    open_[:] = 1
+    for depth in range(trees.height + 1):
+        for tree in range(np.uint64(nodes.size)):
+            node = nodes[tree]
+            points = np.int64(state.mass[own, tree, node, old])
+            state.mass[own, tree, node, new] += np.uint16(1)
+            total += (points << depth) * open_[tree]
+            if depth == trees.height:
+                continue
+            open_[tree] &= np.int64(points >= few)
+            value = point[trees.metric[tree, node]]
+            right = value >= trees.split[tree, node]
+            left = np.uint64(2) * node + np.uint64(1)
+            if absent and not np.isfinite(value):
+                # What is absent goes where more points went of late.
+                lighter = state.mass[own, tree, left, new]
+                right = lighter < state.mass[own, tree, left + np.uint64(1), new]
+            nodes[tree] = left + np.uint64(right)
+    return total
 
 
 @njit(cache=True, error_model="numpy")
@@ -139,41 +146,34 @@ def tick(
     state: State,
     points: NDArray[np.float64],
     ready: NDArray[np.bool_],
-    window: int,
     out: NDArray[np.float64],
 ) -> None:
     """Score one point of every store, then learn it.
 
     points: (stores, metrics), each metric by and large in [0, 1]; NaN and infinities are absent.
     ready: (stores,) False leaves a store's state as it is, and scores nothing.
-    window: points in a window, at the end of which it becomes the one that is compared with.
     out: written, (stores,) from 0 to 1, the rarer the higher; 0 until a window was full, and
         where not ready.
     """
-    most = float(trees.metric.shape[0] * window) * (2.0 ** (trees.height + 1) - 1.0)
+    most = float(trees.metric.shape[0] * state.window) * (2.0 ** (trees.height + 1) - 1.0)
+    nodes = np.empty(trees.metric.shape[0], np.uint64)
+    open_ = np.empty(trees.metric.shape[0], np.int64)
     for store in range(points.shape[0]):
         out[store] = 0.0
         if not ready[store]:
             continue
-        total = 0.0
-        for tree in range(trees.metric.shape[0]):
-            metric, split = trees.metric[tree], trees.split[tree]
-            latest = state.latest[store, tree]
-            if state.full[store]:
-                reference = state.reference[store, tree]
-                total += score_one(metric, split, reference, latest, points[store], FEW * window)
-            learn_one(metric, split, latest, points[store])
+        total = descend(trees, state, store, points[store], nodes, open_)
         if state.full[store]:
             out[store] = 1.0 - total / most
         state.seen[store] += 1
-        if state.seen[store] >= window:
-            state.reference[store] = state.latest[store]
-            state.latest[store] = 0
+        if state.seen[store] == state.window:
             state.seen[store] = 0
             state.full[store] = True
+            state.filling[store] = 1 - state.filling[store]
+            state.mass[store, :, :, state.filling[store]] = 0
 
 
 def compile_all() -> None:
     """Compile every kernel, or load what an earlier start has compiled."""
     trees = plant(1, 1, 1)
-    tick(trees, empty_state(trees, 1), np.zeros((1, 1)), np.ones(1, np.bool_), 1, np.zeros(1))
+    tick(trees, empty_state(trees, 1), np.zeros((1, 1)), np.ones(1, np.bool_), np.zeros(1))

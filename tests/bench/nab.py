@@ -94,6 +94,11 @@ def scores(series: list[Series], settings: Settings = SETTINGS) -> list[NDArray[
     ]
 
 
+def by_clock(series: list[Series], period: int) -> list[NDArray[np.float64]]:
+    """A score of 0 every so many points, and less between."""
+    return [-np.mod(np.arange(each.values.size, dtype=np.float64), period) for each in series]
+
+
 def split(series: list[Series]) -> list[dict[str, Any]]:
     """Choose on one half of the files, score on the other: both ways."""
     every = {settings: scores(series, settings) for settings in GRID}
@@ -109,7 +114,7 @@ def split(series: list[Series]) -> list[dict[str, Any]]:
         half = {}
         for kind, settings in {
             "fixed": SETTINGS,
-            "chosen": max(GRID, key=lambda each, best=best: best[each][0]),
+            "chosen": max(best, key=lambda each: best[each][0]),
         }.items():
             there, threshold = best[settings]
             others = files[rest::2], every[settings][rest::2]
@@ -159,10 +164,7 @@ def main() -> int:
     hits, false = nab_score.alarms(files, found, threshold)
     random = np.random.default_rng(0)
     drawn = nab_score.best(files, [random.random(each.values.size) for each in series])[0]
-    clock = max(
-        nab_score.at(files, [-(np.arange(each.values.size) % period) for each in series], 0.0)
-        for period in PERIODS
-    )
+    clock = max(nab_score.at(files, by_clock(series, period), 0.0) for period in PERIODS)
     points = sum(each.values.size for each in series)
     windows = sum(file.windows for file in files)
     print(f"{len(series)} files, {points:,} points, {windows} windows: standard profile\n")

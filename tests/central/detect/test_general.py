@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from central.detect import general
 from central.detect.general import SETTINGS, Settings
+from tests.central.detect.saved import saved
 
 NAN = math.nan
 SMALL = Settings(short=3, long=10, floor=4, block=15, blocks=3, hold=6)
@@ -86,7 +87,7 @@ def slow(times: list[float], values: list[float], size: Settings) -> list[float]
 
 
 def clock(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.arange(values.size) * 60.0
+    return np.arange(values.size, dtype=np.float64) * 60.0
 
 
 def fresh(values: NDArray[np.float64], size: Settings = SETTINGS) -> NDArray[np.float64]:
@@ -131,12 +132,7 @@ def test_knows_nothing_of_the_future_and_goes_on_with_the_same_bits(cut: int, se
     np.testing.assert_array_equal(fresh(values[:cut]), whole[:cut])
     state = general.empty_state()
     general.score(state, clock(values)[:cut], values[:cut])
-    restored = general.State(
-        np.array(state.recent),
-        type(state.views)(*[np.array(part) for part in state.views]),
-        np.array(state.counts),
-        np.array(state.last),
-    )
+    restored = saved(state)
     rest = [
         general.score(restored, np.array([time]), np.array([value]))[0]
         for time, value in zip(clock(values)[cut:], values[cut:], strict=True)
@@ -212,7 +208,7 @@ def test_times_that_do_not_rise_and_absent_values_teach_nothing() -> None:
 
 def test_ten_years_of_minutes_end_within_bounds() -> None:
     minutes = 10 * 365 * 24 * 60
-    time = np.arange(minutes)
+    time = np.arange(minutes, dtype=np.float64)
     values = 50 + 40 * np.sin(time * (2 * np.pi / 1440)) + (time * 7919 % 101) / 10
     found = general.score(general.empty_state(), time * 60.0, values)
     assert found.min() >= 0
@@ -233,7 +229,7 @@ def test_ten_years_of_minutes_end_within_bounds() -> None:
     ],
 )
 def test_refuses_sizes_that_do_not_fit(wrong: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match="points|blocks"):
+    with pytest.raises(ValueError, match=r"points|blocks"):
         general.empty_state(SETTINGS._replace(**wrong))
 
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from central.detect import novelty
+from tests.central.detect.saved import saved
 
 NAN = math.nan
 
@@ -106,8 +107,7 @@ def test_a_restored_state_goes_on_with_the_same_bits() -> None:
     whole = run(novelty.empty_state(1, 3), values, 40)
     state = novelty.empty_state(1, 3)
     run(state, values[:210], 40)
-    restored = novelty.State(*[np.array(part) for part in state])
-    assert run(restored, values[210:], 40) == whole[210:]
+    assert run(saved(state), values[210:], 40) == whole[210:]
 
 
 @pytest.mark.parametrize(("series", "blocks"), [(0, 1), (1, 0)])

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from central.detect import trees
 from central.detect.trees import Trees
+from tests.central.detect.saved import saved
 
 NAN = math.nan
 
@@ -80,14 +81,12 @@ def slow(planted: Trees, points: list[list[float]], window: int) -> list[float]:
     return found
 
 
-def run(
-    planted: Trees, state: trees.State, points: NDArray[np.float64], window: int
-) -> NDArray[np.float64]:
+def run(planted: Trees, state: trees.State, points: NDArray[np.float64]) -> NDArray[np.float64]:
     """(points,) scores of one store."""
     out, ready = np.zeros(1), np.ones(1, np.bool_)
     found = []
     for point in points:
-        trees.tick(planted, state, point[None], ready, window, out)
+        trees.tick(planted, state, point[None], ready, out)
         found.append(out[0])
     return np.array(found)
 
@@ -106,7 +105,7 @@ def test_equals_nodes_that_point_to_each_other(
     points: list[list[float]], window: int, height: int, seed: int
 ) -> None:
     planted = trees.plant(3, 4, height, seed)
-    found = run(planted, trees.empty_state(planted, 1), np.array(points), window)
+    found = run(planted, trees.empty_state(planted, 1, window), np.array(points))
     np.testing.assert_allclose(found, slow(planted, points, window), rtol=1e-9, atol=1e-12)
 
 
@@ -125,7 +124,7 @@ def test_rare_points_score_higher() -> None:
     points = random.normal(0.3, 0.03, (700, 4))
     points[600] = 0.9
     planted = trees.plant(4)
-    found = run(planted, trees.empty_state(planted, 1), points, 250)
+    found = run(planted, trees.empty_state(planted, 1, 250), points)
     assert found[600] > np.quantile(found[250:], 0.995)
 
 
@@ -134,14 +133,14 @@ def test_stores_do_not_touch_each_other_and_wait_when_not_ready() -> None:
     points = random.random((90, 2, 3))
     ready = random.random((90, 2)) < 0.8
     planted = trees.plant(3, 6, 4)
-    together, out = trees.empty_state(planted, 2), np.zeros(2)
+    together, out = trees.empty_state(planted, 2, 20), np.zeros(2)
     found = np.zeros((90, 2))
     for row, may, score in zip(points, ready, found, strict=True):
-        trees.tick(planted, together, row, may, 20, out)
+        trees.tick(planted, together, row, may, out)
         score[:] = out
     for store in range(2):
         own = ready[:, store]
-        alone = run(planted, trees.empty_state(planted, 1), points[own, store], 20)
+        alone = run(planted, trees.empty_state(planted, 1, 20), points[own, store])
         np.testing.assert_array_equal(found[own, store], alone)
         assert not found[~own, store].any()
 
@@ -149,7 +148,7 @@ def test_stores_do_not_touch_each_other_and_wait_when_not_ready() -> None:
 @pytest.mark.parametrize("value", [0.0, 0.5, 1e12, -3.0, NAN])
 def test_a_constant_store_is_all_one_score(value: float) -> None:
     planted = trees.plant(2, 3, 4)
-    found = run(planted, trees.empty_state(planted, 1), np.full((100, 2), value), 20)
+    found = run(planted, trees.empty_state(planted, 1, 20), np.full((100, 2), value))
     assert not found[:20].any()
     assert np.unique(found[20:]).size == 1
     assert 0 <= found[20] <= 1
@@ -158,11 +157,10 @@ def test_a_constant_store_is_all_one_score(value: float) -> None:
 def test_a_restored_state_goes_on_with_the_same_bits() -> None:
     points = np.random.default_rng(2).random((200, 3))
     planted = trees.plant(3, 5, 5)
-    whole = run(planted, trees.empty_state(planted, 1), points, 30)
-    state = trees.empty_state(planted, 1)
-    run(planted, state, points[:75], 30)
-    restored = trees.State(*[np.array(part) for part in state])
-    np.testing.assert_array_equal(run(planted, restored, points[75:], 30), whole[75:])
+    whole = run(planted, trees.empty_state(planted, 1, 30), points)
+    state = trees.empty_state(planted, 1, 30)
+    run(planted, state, points[:75])
+    np.testing.assert_array_equal(run(planted, saved(state), points[75:]), whole[75:])
 
 
 @pytest.mark.parametrize(
@@ -181,4 +179,4 @@ def test_refuses_no_store() -> None:
 def test_compiles_all() -> None:
     trees.compile_all()
     planted = trees.plant(1, 1, 1)
-    assert run(planted, trees.empty_state(planted, 1), np.zeros((1, 1)), 1)[0] == 0.0
+    assert run(planted, trees.empty_state(planted, 1), np.zeros((1, 1)))[0] == 0.0
