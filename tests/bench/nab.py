@@ -9,7 +9,8 @@ in `general` were chosen while looking at these files. `--split` tells how much 
 is: settings (out of `GRID`) and threshold are chosen on every other file, and the rest is scored
 with them, both ways.
 
-For scale: scores drawn at random (the mean of `DRAWS`), and alarms by the clock alone at the period that is best.
+For scale: scores drawn at random (the mean of `DRAWS`), and alarms by the clock alone at the
+period that is best.
 """
 
 import argparse
