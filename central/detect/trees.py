@@ -103,14 +103,14 @@ def descend(
     store: int,
     point: NDArray[np.float64],
     nodes: NDArray[np.uint64],
-    open_: NDArray[np.int64],
+    counting: NDArray[np.int64],
 ) -> int:
     """Count a point in every node on its way; the sum over all trees of points × 2^depth.
 
     The sum is of the last full window, and goes down each tree to the first node of few points.
     All trees are descended level by level, so that no step waits for the one before it.
 
-    nodes, open_: (trees,) room to keep where each tree is, and 1 while it still counts, then 0.
+    nodes, counting: (trees,) room to keep where each tree is, and 1 while it still counts, then 0.
     """
     # Unsigned, or every index would be looked at for being one from the end.
     own, new = np.uint64(store), np.uint64(state.filling[store])
@@ -119,16 +119,16 @@ def descend(
     absent = not np.isfinite(point).all()
     total = 0
     nodes[:] = 0
-    open_[:] = 1
+    counting[:] = 1
     for depth in range(trees.height + 1):
         for tree in range(np.uint64(nodes.size)):
             node = nodes[tree]
             points = np.int64(state.mass[own, tree, node, old])
             state.mass[own, tree, node, new] += np.uint16(1)
-            total += (points << depth) * open_[tree]
+            total += (points << depth) * counting[tree]
             if depth == trees.height:
                 continue
-            open_[tree] &= np.int64(points >= few)
+            counting[tree] &= np.int64(points >= few)
             value = point[trees.metric[tree, node]]
             right = value >= trees.split[tree, node]
             left = np.uint64(2) * node + np.uint64(1)
@@ -157,12 +157,12 @@ def tick(
     """
     most = float(trees.metric.shape[0] * state.window) * (2.0 ** (trees.height + 1) - 1.0)
     nodes = np.empty(trees.metric.shape[0], np.uint64)
-    open_ = np.empty(trees.metric.shape[0], np.int64)
+    counting = np.empty(trees.metric.shape[0], np.int64)
     for store in range(points.shape[0]):
         out[store] = 0.0
         if not ready[store]:
             continue
-        total = descend(trees, state, store, points[store], nodes, open_)
+        total = descend(trees, state, store, points[store], nodes, counting)
         if state.full[store]:
             out[store] = 1.0 - total / most
         state.seen[store] += 1

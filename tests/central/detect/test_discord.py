@@ -125,3 +125,14 @@ def test_compiles_all() -> None:
     values: NDArray[np.float64] = np.zeros(1)
     discord.tick(discord.empty_state(1, 1, 1), values, values)
     assert math.isnan(values[0])
+
+
+def test_sums_stay_exact_however_long_they_slide() -> None:
+    random = np.random.default_rng(3)
+    values = random.poisson(30, 20_000).astype(np.float64)
+    values[random.random(20_000) < 0.01] = 1e12
+    state, out = discord.empty_state(1, 24, 100), np.zeros(1)
+    for value in values:
+        discord.tick(state, np.array([value]), out)
+    expected = slow(list(values[-130:]), 24, 100)[-1]
+    assert (float(out[0]), discord.nearest(state, 0)) == expected
