@@ -70,6 +70,17 @@ def test_a_table_made_by_hand(alarms: set[int], expected: float) -> None:
     assert earned == pytest.approx(expected, abs=1e-6)
 
 
+def test_points_are_worth_what_the_benchmarks_own_results_tell() -> None:
+    # The column S(t)_standard of speed_7578.csv, around its first window, which has 29 points.
+    worth = nab_score.label(1127, [(200, 228)]).worth
+    begin = [-0.11, 1.0, 0.9974673237743696, 0.9944663453837748, 0.9909122971351696]
+    end = [0.1730417302911223, 0.08716068383412914, -0.009795412917274829, -0.019436697459237925]
+    far = [-0.1099999195441033, -0.10999993270151008, -0.11, -0.11]
+    np.testing.assert_allclose(worth[199:204], begin, rtol=1e-12)
+    np.testing.assert_allclose(worth[227:231], end, rtol=1e-12)
+    np.testing.assert_allclose(worth[311:315], far, rtol=1e-12)
+
+
 def test_probation_is_fifteen_percent_of_at_most_5000_points() -> None:
     assert nab_score.label(1243, []).probation == 186
     assert nab_score.label(5000, []).probation == 750
