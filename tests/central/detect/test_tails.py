@@ -73,9 +73,7 @@ def test_tails_too_small_for_a_double_come_to_an_end() -> None:
     assert found[0] > 0.0 == found[-1]
 
 
-@given(
-    st.integers(1, 120), st.floats(0.001, 0.999), st.floats(0.0, 1.0), st.integers(0, 120)
-)
+@given(st.integers(1, 120), st.floats(0.001, 0.999), st.floats(0.0, 1.0), st.integers(0, 120))
 @EVERY
 def test_tails_of_subsets_equal_the_sum_of_all_their_terms(
     trials: int, share: float, rho: float, count: int
