@@ -202,7 +202,8 @@ class Watch:
 
     def _closed(self, window: int) -> NDArray[np.bool_]:
         """The series whose sites are closed at a window."""
-        return self._local(window) == calendar.CLOSED
+        closed: NDArray[np.bool_] = self._local(window) == calendar.CLOSED
+        return closed
 
     def _local(self, window: int) -> NDArray[np.int64]:
         return np.array([calendar.slot(site, window) for site in self._sites], np.int64)
@@ -310,11 +311,21 @@ def _insert(cursor: duckdb.DuckDBPyConnection, expectation: pa.Table) -> None:
 
 def _unknown(series: int) -> Scores:
     """The scores of series whose sites are closed."""
-    unknown = {name: np.ones(series) for name in Scores.__dataclass_fields__}
-    unknown["expected"] = unknown["variance"] = np.full(series, np.nan)
-    unknown["windows"] = np.zeros(series, np.int8)
-    unknown["learning"] = np.ones(series, np.bool_)
-    return Scores(**unknown)
+    nothing, small = np.full(series, np.nan, np.float32), np.ones(series, np.float32)
+    certain = np.ones(series)
+    return Scores(
+        expected=nothing,
+        variance=nothing,
+        p_low=certain,
+        p_high=certain,
+        windows=np.zeros(series, np.int8),
+        learning=np.ones(series, np.bool_),
+        drift_low=small,
+        drift_high=small,
+        silence=small,
+        peak_low=certain,
+        peak_high=certain,
+    )
 
 
 def _merge(old: Scores, new: Scores, here: NDArray[np.bool_]) -> Scores:

@@ -1,8 +1,8 @@
 """How likely a value so far out is: the distributions behind the scores, as Numba scalars.
 
 A count is negative binomial, a subset beta-binomial, each with the mean and variance given, so that
-dispersion enters by moments. What a tick needs for every series (`normal`, `decay`) is made of products
-and one quotient, in float32 and without branches, so that a compiler does 16 at once.
+dispersion enters by moments. What a tick needs for every series (`normal`, `decay`) is made of
+products and one quotient, in float32 and without branches, so that a compiler does 16 at once.
 """
 
 import math

@@ -166,7 +166,8 @@ class Slow:
         return tuple(out)
 
     def phi(self, slot: int) -> list[np.float32]:
-        level = self.rate[slot]
+        slots = len(self.rate)
+        level = min(abs(self.rate[slot]), abs(self.rate[(slot + slots // 7) % slots]))
         least = self.family.least + self.family.relative * level * level
         measured = zip(self.squares, self.units, strict=True)
         return [max(least, square / max(unit, TINY)) for square, unit in measured]
