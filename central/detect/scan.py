@@ -130,10 +130,10 @@ def scan(
             teach_dispersion(state, family, 1, first, longer, total, variance, speaks)
     teach_dispersion(state, family, 2, first, phi[2], total, variance, speaks)
     for i in range(series):
-        low = long_low[i] + _LESS if leans[i] < -LEANS else _ZERO
-        high = long_high[i] - _LESS if leans[i] > LEANS else _ZERO
-        lowest[i] = min(lowest[i], low)
-        highest[i] = max(highest[i], high)
+        below = long_low[i] + _LESS if leans[i] < -LEANS else _ZERO
+        above = long_high[i] - _LESS if leans[i] > LEANS else _ZERO
+        lowest[i] = min(lowest[i], below)
+        highest[i] = max(highest[i], above)
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
