@@ -104,7 +104,7 @@ def test_points_carry_the_confidence_of_their_hours(shop: Store) -> None:
     for metric in ("footfall", "exits", "conversion"):
         assert book.sure(metric) == [0.6, 0.9]
     assert book.sure("footfall", "15min") == [0.6] * 4 + [0.9] * 4
-    for metric in ("visits", "dwell", "occupancy"):
+    for metric in ("visits", "dwell_p50", "occupancy"):
         assert book.sure(metric) == [0.3, None]
     assert book.sure("coverage") == [None, None]
     # By how many were counted: 40 of them with 0.6, and 80 with 0.9.
