@@ -7,9 +7,6 @@ in one transaction at its end.
 
 import json
 import logging
-import multiprocessing
-import os
-import signal
 import threading
 import time
 from collections import defaultdict
@@ -19,7 +16,6 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock
-from multiprocessing.process import BaseProcess
 from typing import TypeVar
 
 import duckdb
@@ -27,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from central import calendar, features, hours, seen, windows
+from central import aside, calendar, features, hours, seen, windows
 from central.config import Config, Site
 from central.detect import baseline, peers
 from central.metrics import CATALOGUE, WATCHED
@@ -50,7 +46,6 @@ COUNTS = {"footfall": "", "passersby": "", "orders": "pos", "revenue": "pos", "r
 """The sums behind what is compared, and of which channel."""
 LOOK_SECONDS = 60.0
 RETRY_SECONDS = 3600.0
-NICE = 10
 
 
 @dataclass(frozen=True)
@@ -176,7 +171,7 @@ def night(store: Store, config: Config, now: datetime, stop: threading.Event) ->
     began = time.monotonic()
     names = store.central().execute("select site from progress order by site").fetchall()
     sites = [config.site(name) for (name,) in names]
-    pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _humble)
+    pool = aside.pool()
     try:
         series = _forecasts(store, sites, pool, stop)
         day, compared = _comparison(store, sites, pool, stop)
@@ -277,8 +272,8 @@ def _comparison(
 ) -> tuple[date | None, list[peers.Compared]]:
     """The day that half of the stores have closed, and the stores that day."""
     stores = [site for site in sites if site.kind == "store"]
-    days = {site: features.last_day(store, site) for site in stores}
-    closed = sorted(day for day in days.values() if day is not None)
+    days = [features.last_day(store, site) for site in stores]
+    closed = sorted(day for day in days if day is not None)
     if len(closed) < peers.LEAST_STORES:
         return None, []
     day = closed[(len(closed) - 1) // 2]
@@ -336,20 +331,6 @@ def _result(future: Future[T], stop: threading.Event) -> T:
         except FutureTimeout:
             if stop.is_set():
                 raise CancelledError from None
-
-
-def _humble() -> None:
-    """The nightly process leaves the machine to others, and does not outlive its parent."""
-    os.nice(NICE)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to both
-    parent = multiprocessing.parent_process()
-    if parent:
-        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
-
-
-def _follow(parent: BaseProcess) -> None:
-    parent.join()
-    os._exit(1)
 
 
 def _write(
