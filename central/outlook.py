@@ -146,8 +146,11 @@ def _words(part: Part) -> str:
     'conversion 38 % below its usual (others 2 % above theirs)'
     """
     title = CATALOGUE[part.metric].title.lower() if part.metric in CATALOGUE else "returns by order"
-    return f"{title} {_change(part.change)} its usual (others {_change(part.peers)} theirs)"
+    return f"{title} {_change(part.change, 'its')} (others {_change(part.peers, 'theirs')})"
 
 
-def _change(change: float) -> str:
-    return f"{abs(change):.0%} {'below' if change < 0 else 'above'}".replace("%", " %")
+def _change(change: float, whose: str) -> str:
+    if abs(change) < 0.005:
+        return "as usual"
+    side = "below" if change < 0 else "above"
+    return f"{abs(change) * 100:.0f} % {side} {whose}" + (" usual" if whose == "its" else "")

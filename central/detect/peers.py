@@ -84,6 +84,8 @@ def compare(stores: Sequence[str], sums: Mapping[str, Reals]) -> list[Compared]:
     for name, each in sums.items():
         if each.ndim != 2 or each.shape[1] != len(stores):
             raise ValueError(f"{name} {each.shape} is not of {len(stores)} stores")
+    if len(stores) < LEAST_STORES or not sums:
+        return []
     ratios = log_ratios(sums, len(stores))
     deviations, middle = standardised(ratios)
     known = np.isfinite(deviations)
@@ -119,7 +121,7 @@ def log_ratios(sums: Mapping[str, Reals], stores: int) -> Reals:
 
     The usual is the mean of the same weekday in the four weeks before, of two of them at least.
     """
-    days = max((len(each) for each in sums.values()), default=0)
+    days = max(len(each) for each in sums.values())
     nothing = np.full((days, stores), np.nan)
     plain = {name: _by_usual(sums[name]) for name in sums}
     columns = [plain.get(name, nothing) for name in PLAIN]
