@@ -118,7 +118,7 @@ def _parser() -> argparse.ArgumentParser:
         "name the stores that were unlike the others, and in what",
         "unlike --day 2026-03-02 --config central.yaml",
     )
-    unlike.add_argument("--day", type=_day, default="", help="the newest unless told")
+    unlike.add_argument("--day", type=_day, help="the newest unless told")
     unlike.add_argument("--json", action="store_true", help="for programs")
     unlike.set_defaults(run=_local("unlike", "day", "json"))
 

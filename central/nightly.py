@@ -52,11 +52,12 @@ RETRY_SECONDS = 3600.0
 class Grid:
     """A site's local days and hours: (days, 24), the last seven days being ahead.
 
-    row, column: of each hour of the span, (hours,). opened: (days, 24), without the hours that
-    come twice when the clocks go back.
+    start: of each hour of the span, its first window, (hours,); row, column: its place. opened:
+    (days, 24), without the hours that come twice when the clocks go back.
     """
 
     span: hours.Span
+    start: NDArray[np.int64]
     row: NDArray[np.int64]
     column: NDArray[np.int64]
     opened: Booleans
@@ -89,7 +90,8 @@ class Grid:
 def grid(site: Site, first: date, last: date) -> Grid:
     """From the day `first` to a week after the day `last`."""
     span = hours.days(site, first, last + timedelta(days=baseline.WEEK))
-    local = [calendar.local(site, int(key)) for key in span.keys]
+    start = span.first + np.searchsorted(span.hour, np.arange(len(span.keys)))
+    local = [calendar.local(site, int(window)) for window in start]
     row = np.array([(each.date() - first).days for each in local], np.int64)
     column = np.array([each.hour for each in local], np.int64)
     shape = int(row[-1]) + 1, baseline.HOURS
@@ -97,7 +99,7 @@ def grid(site: Site, first: date, last: date) -> Grid:
     np.add.at(count, (row, column), 1)
     opened = np.zeros(shape, np.bool_)
     opened[row, column] = span.by_hour(np.ones(len(span.opened)), span.opened) > 0
-    return Grid(span, row, column, opened & (count == 1))
+    return Grid(span, start, row, column, opened & (count == 1))
 
 
 def read(store: Store, site: Site, name: str, first: int, stop: int, channel: str = "") -> Reals:
@@ -254,11 +256,11 @@ def _told(site: Site, metric: str, day: date, place: Grid, found: baseline.Forec
         return Series(site.id, metric, ready=day + timedelta(days=1 + found.days_missing))
     ahead = len(place.opened) - baseline.WEEK
     rows = []
-    for key, row, column in zip(place.span.keys, place.row, place.column, strict=True):
+    for start, row, column in zip(place.start, place.row, place.column, strict=True):
         at = row - ahead, column
         if row >= ahead and np.isfinite(found.expected[at]):
             band = float(found.lower[0][at]), float(found.upper[0][at])
-            rows.append((windows.start(int(key)), float(found.expected[at]), *band))
+            rows.append((windows.start(int(start)), float(found.expected[at]), *band))
     return Series(site.id, metric, hours=rows)
 
 

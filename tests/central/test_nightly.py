@@ -349,7 +349,7 @@ def test_dwell_comes_from_released_cells_alone(store: Store) -> None:
 HEAVY = """
 import sys
 import central.service, central.api, central.__main__
-print({"statsmodels", "pyod", "sklearn", "scipy", "matplotlib"} & set(sys.modules))
+print({"statsmodels", "pyod", "sklearn", "matplotlib"} & set(sys.modules))
 """
 
 
