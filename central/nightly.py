@@ -129,6 +129,12 @@ def read(store: Store, site: Site, name: str, first: int, stop: int, channel: st
     return values
 
 
+def last_day(store: Store, site: Site) -> date | None:
+    """The last local day of which all windows are closed."""
+    end = features.closed(store, site)
+    return None if end is None else end.date() - timedelta(days=1)
+
+
 def holidays(site: Site, first: date, days: int) -> Booleans:
     """Which days are unlike others, (days,): those for which the settings name other hours."""
     named = {(day - first).days for day in site.hours.exceptions}
@@ -235,7 +241,7 @@ def _forecasts(
 
 def _known(store: Store, site: Site, metric: str) -> tuple[date, Grid, Reals, Booleans] | None:
     """The last closed day, the grid up to a week after it, its sums and its holidays."""
-    day = features.last_day(store, site)
+    day = last_day(store, site)
     if day is None:
         return None
     first = day - timedelta(days=HISTORY_DAYS - 1)
@@ -274,7 +280,7 @@ def _comparison(
 ) -> tuple[date | None, list[peers.Compared]]:
     """The day that half of the stores have closed, and the stores that day."""
     stores = [site for site in sites if site.kind == "store"]
-    days = [features.last_day(store, site) for site in stores]
+    days = [last_day(store, site) for site in stores]
     closed = sorted(day for day in days if day is not None)
     if len(closed) < peers.LEAST_STORES:
         return None, []

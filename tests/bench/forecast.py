@@ -28,7 +28,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet
 from numpy.typing import NDArray
 from statsmodels.tsa.seasonal import MSTL
 
@@ -72,9 +74,9 @@ class Score:
 
 def bikes() -> Data:
     """Hires by hour; hours without a row are absent."""
-    rows = pd.read_csv(BIKES)
-    day = pd.to_datetime(rows["dteday"])
-    number = (day - day.min()).dt.days.to_numpy()
+    rows = pyarrow.csv.read_csv(BIKES)
+    day = rows["dteday"].to_numpy().astype("datetime64[D]")
+    number = (day - day.min()).astype(np.int64)
     values = np.full((int(number.max()) + 1, HOURS), np.nan)
     values[number, rows["hr"].to_numpy()] = rows["cnt"]
     holidays = np.zeros(len(values), np.bool_)
@@ -84,12 +86,14 @@ def bikes() -> Data:
 
 def retail() -> Data:
     """Orders by hour, without cancellations."""
-    rows = pd.read_parquet(RETAIL, columns=["invoice_no", "invoice_date"])
-    sold = rows[~rows["invoice_no"].str.startswith("C")]
-    placed = sold.groupby("invoice_no")["invoice_date"].min()
-    day = placed.dt.normalize()
-    values = np.zeros(((day.max() - day.min()).days + 1, HOURS))
-    np.add.at(values, ((day - day.min()).dt.days.to_numpy(), placed.dt.hour.to_numpy()), 1.0)
+    rows = pyarrow.parquet.read_table(RETAIL, columns=["invoice_no", "invoice_date"])
+    sold = rows.filter(pc.invert(pc.starts_with(rows["invoice_no"], "C")))
+    placed = sold.group_by("invoice_no").aggregate([("invoice_date", "min")])
+    hour = placed["invoice_date_min"].to_numpy().astype("datetime64[h]")
+    day = hour.astype("datetime64[D]")
+    number = (day - day.min()).astype(np.int64)
+    values = np.zeros((int(number.max()) + 1, HOURS))
+    np.add.at(values, (number, (hour - day).astype(np.int64)), 1.0)
     opened = np.zeros(values.shape, np.bool_)
     opened[values.sum(1) > 0, 7:20] = True
     return Data(
@@ -141,7 +145,7 @@ PEERS: dict[str, Callable[[Reals], Reals]] = {
 def score(data: Data, stops: list[int]) -> Score:
     """Forecasts of the seven days from each of these days on."""
     misses: dict[str, list[Reals]] = {name: [] for name in ("ours", *PEERS)}
-    inside: list[Reals] = []
+    inside: list[Booleans] = []
     widths: list[Reals] = []
     silent, seconds = 0, 0.0
     for stop in stops:

@@ -107,9 +107,7 @@ def test_what_is_absent_makes_nothing_unknown_that_has_been_seen(data: st.DataOb
     rng = np.random.default_rng(seed)
     values[rng.random(values.shape) < share] = data.draw(st.sampled_from([np.nan, np.inf]))
     found = ahead(values)
-    seen = np.isfinite(values.reshape(-1, WEEK, HOURS)).any(0)
-    if found.days_missing:
-        seen[:] = False
+    seen = np.isfinite(values.reshape(-1, WEEK, HOURS)).any(0) & (found.days_missing == 0)
     assert (np.isfinite(found.expected) == seen).all()
     for band in (found.lower[0], found.upper[0]):
         assert (np.isfinite(band) == seen).all()
