@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from central import calendar, windows
 from central.config import Config, Site
-from central.detect.detector import Detector, Key, Scores
+from central.detect.detector import Detector, Key, Scores, band
 from central.store import Store
 
 HISTORY_WINDOWS = 4 * 24 * 7 * 13
@@ -144,6 +144,7 @@ class Watch:
         for window in range(first, last + 1):
             row, ready = values[window - first], window <= processed
             if window <= last - SHOWN_WINDOWS:
+                self._detector.rest(ready & self._closed(window))
                 for slot, opened in self._slots(window):
                     self._detector.learn(slot, row, ready & opened)
             else:
@@ -188,15 +189,24 @@ class Watch:
     def _score(self, window: int, values: NDArray[np.float64], ready: NDArray[np.bool_]) -> Scores:
         """Score and learn, each series at its own local quarter of the week."""
         merged = _unknown(len(values))
+        self._detector.rest(ready & self._closed(window))
         for slot, opened in self._slots(window):
             merged = _merge(merged, self._detector.tick(slot, values, ready & opened), opened)
         return merged
 
     def _slots(self, window: int) -> Iterator[tuple[int, NDArray[np.bool_]]]:
         """The local quarters of the week at a window; with each, the open sites' series there."""
-        slots = np.array([calendar.slot(site, window) for site in self._sites])
+        slots = self._local(window)
         for slot in np.unique(slots[slots != calendar.CLOSED]):
             yield int(slot), slots == slot
+
+    def _closed(self, window: int) -> NDArray[np.bool_]:
+        """The series whose sites are closed at a window."""
+        closed: NDArray[np.bool_] = self._local(window) == calendar.CLOSED
+        return closed
+
+    def _local(self, window: int) -> NDArray[np.int64]:
+        return np.array([calendar.slot(site, window) for site in self._sites], np.int64)
 
     def _load(self, series: tuple[Key, ...], first: int, stop: int) -> Values:
         """Values of the windows from `first` up to, but without, `stop`."""
@@ -268,6 +278,7 @@ class Watch:
     ) -> pa.Table:
         rows = [i for i in range(len(values)) if ready[i]]
         series = self._detector.series
+        lower, upper = band(scores.expected, scores.variance)
         return pa.table(
             {
                 "site": pa.array([series[i][0] for i in rows], pa.string()),
@@ -275,9 +286,11 @@ class Watch:
                 "window": pa.array([window] * len(rows), pa.int64()),
                 "value": pa.array(values[rows], from_pandas=True),
                 **{
-                    name: pa.array(getattr(scores, name)[rows], from_pandas=True)
-                    for name in ("expected", "variance", "lower", "upper", "p_low", "p_high")
+                    name: pa.array(getattr(scores, name)[rows], pa.float64(), from_pandas=True)
+                    for name in ("expected", "variance", "p_low", "p_high")
                 },
+                "lower": pa.array(lower[rows], from_pandas=True),
+                "upper": pa.array(upper[rows], from_pandas=True),
                 "learning": scores.learning[rows],
             }
         )
@@ -298,16 +311,20 @@ def _insert(cursor: duckdb.DuckDBPyConnection, expectation: pa.Table) -> None:
 
 def _unknown(series: int) -> Scores:
     """The scores of series whose sites are closed."""
-    nothing, certain = np.full(series, np.nan), np.ones(series)
+    nothing, small = np.full(series, np.nan, np.float32), np.ones(series, np.float32)
+    certain = np.ones(series)
     return Scores(
         expected=nothing,
         variance=nothing,
-        lower=nothing,
-        upper=nothing,
         p_low=certain,
         p_high=certain,
-        windows=np.zeros(series, np.int64),
+        windows=np.zeros(series, np.int8),
         learning=np.ones(series, np.bool_),
+        drift_low=small,
+        drift_high=small,
+        silence=small,
+        peak_low=certain,
+        peak_high=certain,
     )
 
 
