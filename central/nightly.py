@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from central import aside, calendar, features, hours, seen, windows
+from central import aside, calendar, features, hours, ical, seen, windows
 from central.config import Config, Site
 from central.detect import baseline, peers
 from central.metrics import CATALOGUE, WATCHED
@@ -40,6 +40,7 @@ HOUR = 3
 HISTORY_DAYS = 7 * baseline.FIT_WEEKS
 HOLIDAYS_BACK = timedelta(days=365)
 """How far back holidays are looked for."""
+HALF_A_DAY = timedelta(hours=12)
 SEEN_SHARE = 0.9
 """A day of whose open time less was seen is not compared."""
 COUNTS = {"footfall": "", "passersby": "", "orders": "pos", "revenue": "pos", "returns": "pos"}
@@ -135,10 +136,26 @@ def last_day(store: Store, site: Site) -> date | None:
     return None if end is None else end.date() - timedelta(days=1)
 
 
-def holidays(site: Site, first: date, days: int) -> Booleans:
-    """Which days are unlike others, (days,): those for which the settings name other hours."""
-    named = {(day - first).days for day in site.hours.exceptions}
-    return np.array([day in named for day in range(days)], np.bool_)
+def holidays(config: Config, site: Site, first: date, last: date) -> set[date]:
+    """The days from `first` to `last` that are unlike others.
+
+    Those for which the settings name other hours, and those of which an event of the site's
+    calendars takes half or more. Raises CalendarError.
+    """
+    found = {day for day in site.hours.exceptions if first <= day <= last}
+    begin, end = (
+        datetime.combine(day, clock(0), site.zone) for day in (first, last + timedelta(days=1))
+    )
+    for path in config.calendars(site):
+        for each in ical.occurrences(path, site.zone, begin, end):
+            day = each.start.astimezone(site.zone).date()
+            while (midnight := datetime.combine(day, clock(0), site.zone)) < each.stop:
+                morrow = datetime.combine(day + timedelta(days=1), clock(0), site.zone)
+                taken = min(each.stop, morrow) - max(each.start, midnight)
+                if taken >= HALF_A_DAY and first <= day <= last:
+                    found.add(day)
+                day += timedelta(days=1)
+    return found
 
 
 def due(made: datetime | None, now: datetime) -> bool:
@@ -181,7 +198,7 @@ def night(store: Store, config: Config, now: datetime, stop: threading.Event) ->
     sites = [config.site(name) for (name,) in names]
     pool = aside.pool()
     try:
-        series = _forecasts(store, sites, pool, stop)
+        series = _forecasts(store, config, sites, pool, stop)
         day, compared = _comparison(store, sites, pool, stop)
     finally:
         pool.shutdown(cancel_futures=True)
@@ -211,7 +228,11 @@ class Series:
 
 
 def _forecasts(
-    store: Store, sites: Sequence[Site], pool: ProcessPoolExecutor, stop: threading.Event
+    store: Store,
+    config: Config,
+    sites: Sequence[Site],
+    pool: ProcessPoolExecutor,
+    stop: threading.Event,
 ) -> list[Series]:
     asked: list[tuple[Site, str, date, Grid, Future[baseline.Forecast]]] = []
     found: list[Series] = []
@@ -220,7 +241,7 @@ def _forecasts(
             if stop.is_set():
                 return []
             try:
-                known = _known(store, site, metric)
+                known = _known(store, config, site, metric)
                 if known:
                     day, place, values, marked = known
                     future = pool.submit(baseline.forecast, values, place.opened, marked, (BAND,))
@@ -239,13 +260,16 @@ def _forecasts(
     return found
 
 
-def _known(store: Store, site: Site, metric: str) -> tuple[date, Grid, Reals, Booleans] | None:
+def _known(
+    store: Store, config: Config, site: Site, metric: str
+) -> tuple[date, Grid, Reals, Booleans] | None:
     """The last closed day, the grid up to a week after it, its sums and its holidays."""
     day = last_day(store, site)
     if day is None:
         return None
     first = day - timedelta(days=HISTORY_DAYS - 1)
-    past = [each for each in site.hours.exceptions if timedelta(0) <= day - each <= HOLIDAYS_BACK]
+    marked = holidays(config, site, day - HOLIDAYS_BACK, day + timedelta(days=baseline.WEEK))
+    past = [each for each in marked if each <= day]
     if past:
         first = min(first, min(past) - timedelta(weeks=2))
     place = grid(site, first, day)
@@ -254,7 +278,8 @@ def _known(store: Store, site: Site, metric: str) -> tuple[date, Grid, Reals, Bo
     days = len(place.opened) - baseline.WEEK
     if not np.isfinite(values).any():
         return None
-    return day, place, values[:days], holidays(site, first, days + baseline.WEEK)
+    each_day = (first + timedelta(days=n) in marked for n in range(len(place.opened)))
+    return day, place, values[:days], np.fromiter(each_day, np.bool_)
 
 
 def _told(site: Site, metric: str, day: date, place: Grid, found: baseline.Forecast) -> Series:

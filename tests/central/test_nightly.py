@@ -7,6 +7,7 @@ import sys
 import threading
 from collections import defaultdict
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -314,14 +315,34 @@ def test_footfall_before_a_new_layout_teaches_nothing(store: Store) -> None:
     assert np.isfinite(nightly.read(store, SITES[0], "orders", first, LAST)).all()
 
 
-def test_days_with_hours_of_their_own_are_holidays() -> None:
-    hours = replace_exceptions(OPEN, {date(2026, 12, 25): None, date(2026, 12, 27): OPEN})
-    marked = nightly.holidays(Site(id="leeds", hours=hours), date(2026, 12, 24), 5)
-    assert marked.tolist() == [False, True, False, True, False]
+EVENTS = """BEGIN:VCALENDAR
+BEGIN:VEVENT
+UID:1
+SUMMARY:Closed for stock
+DTSTART;VALUE=DATE:20261226
+DTEND;VALUE=DATE:20261228
+END:VEVENT
+BEGIN:VEVENT
+UID:2
+SUMMARY:A reading
+DTSTART:20261229T180000
+DTEND:20261229T210000
+END:VEVENT
+END:VCALENDAR
+"""
 
 
-def replace_exceptions(hours: Hours, exceptions: dict[date, Opening | None]) -> Hours:
-    return hours.model_copy(update={"exceptions": exceptions})
+def test_days_with_hours_of_their_own_or_a_long_event_are_holidays(tmp_path: Path) -> None:
+    path = tmp_path / "events.ics"
+    path.write_text(EVENTS.replace("\n", "\r\n"))
+    hours = OPEN.model_copy(update={"exceptions": {date(2026, 12, 25): None}})
+    site = Site(id="leeds", time_zone="America/Lima", hours=hours, calendar=path)
+    config = Config(sites=(site,))
+    found = nightly.holidays(config, site, date(2026, 12, 20), date(2026, 12, 31))
+    assert found == {date(2026, 12, 25), date(2026, 12, 26), date(2026, 12, 27)}
+    assert nightly.holidays(config, site, date(2026, 12, 27), date(2026, 12, 31)) == {
+        date(2026, 12, 27)
+    }
 
 
 def test_dwell_comes_from_released_cells_alone(store: Store) -> None:
