@@ -5,10 +5,12 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from datetime import date
 from pathlib import Path
 
 from central import __version__, backup, compaction, local
 from central.config import CHANNELS, CentralError, Config, load
+from central.metrics import WATCHED
 from central.store import REPLACED
 
 
@@ -102,6 +104,8 @@ def _parser() -> argparse.ArgumentParser:
     export.set_defaults(run=_export_features)
 
     _detect_parser(commands)
+    _nightly_parsers(commands)
+
     gate = commands.add_parser("privacy", help="try the k-gate").add_subparsers(
         required=True, metavar="ACTION"
     )
@@ -115,6 +119,28 @@ def _parser() -> argparse.ArgumentParser:
     attack.add_argument("--json", action="store_true", help="end with a line of JSON")
     attack.set_defaults(run=_attack)
     return parser
+
+
+def _nightly_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    forecast = _command(
+        commands,
+        "forecast",
+        "tell what the next seven days should bring, as last night saw it",
+        "forecast leeds footfall --config central.yaml",
+    )
+    forecast.add_argument("site")
+    forecast.add_argument("metric", choices=WATCHED)
+    forecast.add_argument("--json", action="store_true", help="for programs")
+    forecast.set_defaults(run=_local("forecast", "site", "metric", "json"))
+    unlike = _command(
+        commands,
+        "unlike",
+        "name the stores that were unlike the others, and in what",
+        "unlike --day 2026-03-02 --config central.yaml",
+    )
+    unlike.add_argument("--day", type=_day, help="the newest unless told")
+    unlike.add_argument("--json", action="store_true", help="for programs")
+    unlike.set_defaults(run=_local("unlike", "day", "json"))
 
 
 def _quarantine_parsers(parent: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -223,6 +249,10 @@ def _command(
     )
     parser.add_argument("--config", type=Path, help="settings (YAML)")
     return parser
+
+
+def _day(text: str) -> str:
+    return date.fromisoformat(text).isoformat()
 
 
 def _serve(config: Config, options: argparse.Namespace) -> None:

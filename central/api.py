@@ -3,13 +3,13 @@
 Reads only `central.duckdb`, and of `floor.duckdb` which numbers are held: never an event.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import FastAPI, HTTPException, Query, Response
+from fastapi import FastAPI, HTTPException, Path, Query, Response
 from pydantic import AwareDatetime
 
-from central import __version__, audits, console, export, gaps, series
+from central import __version__, audits, console, export, gaps, outlook, series
 from central.incidents import listed
 from central.intake import online
 from central.intake.http import router
@@ -59,6 +59,23 @@ def create(service: Service) -> FastAPI:
             return told
         others = series.other_money(service.store, place, found, first, last, subject)
         return told | {"unit": place.currency, "other_currencies": others}
+
+    @app.get("/v1/forecast/{site}/{metric}", tags=["series"])
+    def read_forecast(
+        site: Annotated[str, Path(pattern="^[a-z0-9-]{1,40}$")], metric: str
+    ) -> outlook.Forecast:
+        """The next seven days of footfall or orders by hour, made each night, and their band."""
+        if site not in service.sites():
+            raise HTTPException(404, f"no site {site}; add it under `sites`")
+        try:
+            return outlook.forecast(service.store, service.config.site(site), metric)
+        except outlook.OutlookError as error:
+            raise HTTPException(404, str(error)) from error
+
+    @app.get("/v1/unlike", tags=["series"])
+    def read_unlike(day: date | None = None) -> outlook.Comparison:
+        """The stores that were unlike the others on a day, the newest compared unless told."""
+        return outlook.unlike(service.store, service.config, day)
 
     @app.get("/v1/metrics", tags=["series"])
     def read_metrics() -> list[dict[str, str]]:

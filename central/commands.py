@@ -6,11 +6,11 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from central import backup, export, forget, gaps, quarantine, retention, sql
+from central import backup, export, forget, gaps, outlook, quarantine, retention, sql
 from central.config import Config
 from central.intake import files, imports, till
 from central.intake.events import Intake
@@ -181,6 +181,24 @@ def _export_features(scope: Scope, arguments: Arguments) -> str:
     return f"{rows:,} rows in {folder / 'in_store'}; {len(fresh)} dates have got new ones"
 
 
+def _forecast(scope: Scope, arguments: Arguments) -> str:
+    site = scope.config.site(arguments["site"])
+    return _either(outlook.forecast(scope.store, site, arguments["metric"]), arguments)
+
+
+def _unlike(scope: Scope, arguments: Arguments) -> str:
+    day = date.fromisoformat(arguments["day"]) if arguments["day"] else None
+    return _either(outlook.unlike(scope.store, scope.config, day), arguments)
+
+
+def _either(found: outlook.Forecast | outlook.Comparison, arguments: Arguments) -> str:
+    if arguments["json"]:
+        return json.dumps(asdict(found), default=lambda moment: moment.isoformat())
+    if isinstance(found, outlook.Forecast):
+        return outlook.forecast_words(found)
+    return outlook.unlike_words(found)
+
+
 COMMANDS: dict[str, Callable[[Scope, Arguments], Words]] = {
     "import-orders": _import_orders,
     "import-till": _import_till,
@@ -196,4 +214,6 @@ COMMANDS: dict[str, Callable[[Scope, Arguments], Words]] = {
     "sql": _sql,
     "forget": _forget,
     "export-features": _export_features,
+    "forecast": _forecast,
+    "unlike": _unlike,
 }

@@ -56,6 +56,7 @@ def apply(store: Store, config: Config, now: datetime) -> dict[str, int]:
         gone["released"] = _delete(
             cursor, "released", "event_timestamp < ?", utc(before(kept.windows_days))
         )
+        gone["unlike"] = _delete(cursor, "unlike", "day < ?", utc(before(kept.expectations_days)))
         resolved = "select id from incident where resolved < ?"
         notices = utc(before(kept.notices_days))
         gone["notice"] = _delete(cursor, "notice", f"incident in ({resolved})", notices)

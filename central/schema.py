@@ -56,6 +56,7 @@ create table numbered (
     site varchar, device varchar, epoch varchar, hour timestamp, since timestamp,
     first bigint, following bigint, primary key (site, device, epoch, hour));
 """,
+    "select 1",
 )
 
 CENTRAL = (
@@ -125,5 +126,18 @@ create table released (
     web_sessions bigint, web_orders bigint, web_searches bigint,
     held bigint[], counts bigint[],
     primary key (site, about, zone, start, snapshot));
+""",
+    # What the last night came to: `baseline` has a row a series, `forecast` its hours; of a series
+    # that is not `ready` it says when it will be. `unlike` has a row a store that was compared that
+    # day, and as JSON the metrics that name it.
+    """
+create table baseline (
+    site varchar, metric varchar, made timestamp, ready date, problem varchar,
+    primary key (site, metric));
+create table forecast (
+    site varchar, metric varchar, start timestamp, expected double, lower double, upper double,
+    made timestamp, primary key (site, metric, start));
+create table unlike (
+    day date, site varchar, score double, metrics varchar, primary key (day, site));
 """,
 )

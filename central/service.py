@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import uvicorn
 
-from central import audits, compaction, export, features, forgotten, retention, windows
+from central import audits, compaction, export, features, forgotten, nightly, retention, windows
 from central.closing import Closing
 from central.commands import Scope
 from central.config import CentralError, Config
@@ -70,6 +70,9 @@ class Service:
         self._local = LocalServer(Scope(store, config, self.intake, self.online))
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tick", daemon=True)
+        self._night = threading.Thread(
+            target=nightly.keep, args=(store, config, self._stop), name="nightly", daemon=True
+        )
 
     def start(self) -> None:
         """Start all threads."""
@@ -77,6 +80,7 @@ class Service:
         self.notifier.start()
         self.subscriber.start()
         self._thread.start()
+        self._night.start()
 
     def stop(self) -> None:
         """Take in what has arrived, judge it, and let go of the files."""
@@ -84,6 +88,7 @@ class Service:
         self.subscriber.stop()
         self._stop.set()
         self._thread.join()
+        self._night.join()
         self.notifier.stop()
         self.store.close()
 

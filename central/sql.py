@@ -33,6 +33,9 @@ OPEN = {
     "progress": "site, processed",
     "expectation": 'site, metric, "window", value, expected, variance, lower, upper, p_low,'
     " p_high, learning",
+    "baseline": "site, metric, made, ready, problem",
+    "forecast": "site, metric, start, expected, lower, upper, made",
+    "unlike": "day, site, score, metrics",
     "incident": "id, site, cause, subject, severity, began, latest, opened, resolved, sentence",
     "notice": "incident, event, sentence, status, attempts, next_try",
     "quarantine": "id, received, site, channel, size",

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from statsmodels.duration.survfunc import SurvfuncRight
 
 from central import durations
 from central.metrics import DWELL_EDGES
@@ -121,3 +122,31 @@ def test_nobody_has_no_time() -> None:
 
 def test_the_last_bin_stands_for_its_edge() -> None:
     assert fast(0.5, {13: 4}, {}) == 3600
+
+
+@given(st.lists(st.tuples(counts, counts), min_size=1, max_size=1), shares)
+def test_whoever_is_censored_is_so_in_the_middle_of_a_bin_and_then_it_is_kaplan_meier(
+    tables: list[tuple[list[int], ...]], share: float
+) -> None:
+    """As statsmodels has it, with half of a bin's censored before those who end in it."""
+    ended, censored = (np.array(side) for side in tables[0])
+    censored = 2 * (censored // 2)
+    if not ended.any():
+        return
+    times, status = [], []
+    for place, (ends, unknown) in enumerate(zip(ended, censored, strict=True)):
+        for moment, number, known in (
+            (place + 0.2, unknown // 2, 0),
+            (place + 0.5, ends, 1),
+            (place + 0.8, unknown // 2, 0),
+        ):
+            times += [moment] * number
+            status += [known] * number
+    found = durations.survival(ended.astype(np.float64), censored.astype(np.float64))
+    peer = SurvfuncRight(np.array(times), np.array(status))
+    at = np.searchsorted(peer.surv_times, np.arange(len(ended)) + 0.9) - 1
+    lasting = np.where(at >= 0, peer.surv_prob[at], 1.0)
+    np.testing.assert_allclose(found, lasting, atol=1e-12)
+    passed = np.flatnonzero(1 - lasting >= share - 1e-12)
+    value, low, _ = durations.quantile(found, EDGES, share)
+    assert np.isnan(value) if not len(passed) else low == EDGES[passed[0]]

@@ -60,6 +60,9 @@ def fill(store: Store) -> None:
                 "insert into expectation (site, \"window\") values ('leeds', ?)", [window]
             )
             cursor.execute(
+                "insert into unlike (day, site, metrics) values (?, 'leeds', '[]')", [old.date()]
+            )
+            cursor.execute(
                 "insert into released (site, about, zone, start, snapshot, event_timestamp)"
                 " values ('leeds', 'site', '', ?, 1, ?)",
                 [old, old],
@@ -98,6 +101,7 @@ def test_each_table_keeps_what_is_young_enough(store: Store) -> None:
         "expectation": 1,
         "partial": 14,
         "released": 1,
+        "unlike": 1,
         "notice": 2,
         "incident": 1,
     }

@@ -57,15 +57,16 @@ def older(folder: Path, version: int) -> dict[str, dict[str, list[tuple[Any, ...
                 database.execute(migration)
             for (table,) in database.execute("select name from (show tables)").fetchall():
                 columns = database.execute(
-                    "select column_name, data_type from duckdb_columns() where table_name = ?",
+                    "select column_name, data_type from duckdb_columns() where table_name = ?"
+                    " and (table_name, column_name) <> ('quarantine', 'id')",  # it counts
                     [table],
                 ).fetchall()
+                names = ", ".join(f'"{column}"' for column, _ in columns)
                 for row in (1, 2):
                     values = ", ".join(
                         f"cast({VALUES[kind](row)} as {kind})" for _, kind in columns
                     )
-                    database.execute(f"insert into {table} values ({values})")
-                names = ", ".join(f'"{column}"' for column, _ in columns)
+                    database.execute(f"insert into {table} ({names}) values ({values})")
                 query = f"select {names} from {table} order by all"
                 found.setdefault(name, {})[query] = database.execute(query).fetchall()
             database.execute("create table meta (pair varchar, generation bigint)")
@@ -102,8 +103,10 @@ def test_files_of_every_earlier_version_are_brought_forward(tmp_path: Path, vers
             for query, rows in before[name].items():
                 assert cursor.execute(query).fetchall() == rows, query
         found = store.floor().execute("select id, size, raw from quarantine order by id")
-        assert found.fetchall() == [(1, 5, b"raw 1"), (2, 5, b"raw 2")]
-        assert store.central().execute("select distinct bin from partial").fetchall() == [(0,)]
+        sizes = (5, 5) if version == 1 else (1, 2)
+        assert found.fetchall() == [(1, sizes[0], b"raw 1"), (2, sizes[1], b"raw 2")]
+        bins = store.central().execute("select distinct bin from partial order by 1").fetchall()
+        assert bins == ([(0,)] if version == 1 else [(1,), (2,)])
         store.close()
     # It goes on where it was: keys hold, and the next refusal has the next number.
     store = Store(tmp_path)
