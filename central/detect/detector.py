@@ -51,7 +51,13 @@ class Detector:
         self.state = kernels.empty_state(len(self.series))
         self._scratch = kernels.empty_out(len(self.series))
 
-    def tick(self, slot: int, values: NDArray[np.float64], ready: NDArray[np.bool_]) -> Scores:
+    def tick(
+        self,
+        slot: int,
+        values: NDArray[np.float64],
+        ready: NDArray[np.bool_],
+        exposure: NDArray[np.float64] | None = None,
+    ) -> Scores:
         """Score a window, then learn from it.
 
         slot: local day of the week × 96 + quarter of the day. values: (series,) counts, NaN where
@@ -66,7 +72,9 @@ class Detector:
             raise ValueError(f"values {values.shape} and ready {ready.shape} must be {shape}")
         learning = self.state.seen[slot] < LEARNING_WEEKS
         out = kernels.empty_out(len(self.series))
-        kernels.tick(self.state, slot, np.asarray(values, np.float64), ready, out)
+        if exposure is None:
+            exposure = np.ones(shape)
+        kernels.tick(self.state, slot, np.asarray(values, np.float64), exposure, ready, out)
         lower, upper = band(out.expected, out.variance, BAND_95)
         windows = np.where(out.p_low <= out.p_high, out.windows_low, out.windows_high)
         return Scores(
@@ -75,7 +83,7 @@ class Detector:
 
     def learn(self, slot: int, values: NDArray[np.float64], ready: NDArray[np.bool_]) -> None:
         """As `tick`, without the scores: for the replay of a long history."""
-        kernels.tick(self.state, slot, values, ready, self._scratch)
+        kernels.tick(self.state, slot, values, np.ones(len(values)), ready, self._scratch)
 
 
 def band(

@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 DAYS = 7
 QUARTERS = 96
 SLOTS = DAYS * QUARTERS
-LOOKS = 4
+LOOKS = 16
+BESIDE = 4
+"""Slots beside, two on either hand."""
 
 HISTORY = 8
 """Weeks after which a slot's mean forgets its oldest week about as fast as it learns a new one."""
@@ -189,7 +191,7 @@ def expect(
         evidence[i] = own_seen[i]
         weight[i] = own_seen[i]
         expected[i] = own_seen[i] * own[i]
-    for other in range(1, DAYS + LOOKS):
+    for other in range(1, DAYS + BESIDE):
         if other < DAYS:
             row, share = (slot + other * QUARTERS) % SLOTS, OTHER_DAY
         else:
@@ -286,13 +288,20 @@ def teach_mean(
 
 @njit(cache=True, error_model="numpy")
 def tick(
-    state: State, slot: int, values: NDArray[np.float64], ready: NDArray[np.bool_], out: Out
+    state: State,
+    slot: int,
+    values: NDArray[np.float64],
+    exposure: NDArray[np.float64],
+    ready: NDArray[np.bool_],
+    out: Out,
 ) -> None:
     """Score one window of every series against what is known, then let it teach.
 
     state: arrays as in `State`, changed in place.
     slot: local day of the week × 96 + quarter of the day, from 0 to 671, for all series.
     values: (series,) counts. NaN and infinities are absent; below zero is taken as zero.
+    exposure: (series,) what a count is in proportion to, as the entries of orders; 1 for a plain
+        count. Where it is zero or absent nothing is said or learned.
     ready: (series,) False leaves a series' state as it is, and scores nothing, as does absent.
     out: written. `expected` and `variance` of this window (NaN where this quarter of the day was
         never seen); `p_low` and `p_high`, the tail probabilities of the scan over the last 1 to 4
@@ -303,14 +312,17 @@ def tick(
     weight = np.empty(series)
     expect(state, slot, out.expected, weight)
     for i in range(series):
-        mean = out.expected[i]
+        known = math.isfinite(exposure[i]) and exposure[i] > 0.0
+        scale = exposure[i] if known else 1.0
+        mean = out.expected[i] * scale
+        out.expected[i] = mean
         spread = mean * (1.0 + 1.0 / weight[i]) if weight[i] > 0.0 else math.nan
         phi = max(POISSON, state.squares[0, i] / state.mass[0, i])
         variance = phi * spread
         out.variance[i] = variance
         out.p_low[i] = out.p_high[i] = 1.0
         out.windows_low[i] = out.windows_high[i] = 0
-        if not (ready[i] and math.isfinite(values[i])):
+        if not (ready[i] and known and math.isfinite(values[i])):
             continue
         count = max(0.0, values[i])
         if weight[i] > 0.0:
@@ -324,9 +336,11 @@ def tick(
             scan(state, i, out)
             if state.seen[slot, i] >= SETTLED:
                 teach_dispersion(state, i)
-        teach_mean(state, slot, i, count, mean, variance)
+        teach_mean(
+            state, slot, i, count / scale, mean / scale, variance / (scale * scale)
+        )
 
 
 def compile_all() -> None:
     """Compile every kernel, or load what an earlier start has compiled."""
-    tick(empty_state(1), 0, np.zeros(1), np.ones(1, np.bool_), empty_out(1))
+    tick(empty_state(1), 0, np.zeros(1), np.ones(1), np.ones(1, np.bool_), empty_out(1))

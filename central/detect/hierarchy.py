@@ -1,0 +1,99 @@
+"""Stores among their sisters, regions and the chain: pure functions over arrays.
+
+A region and the chain are nodes above the stores. A node's series is the sum over those of its
+stores that were seen, held against the sum of what was expected of the same stores, so that a
+store without a count is missing on both sides.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+CLIP = 2.0
+"""Standard deviations beyond which a store says no more of what its sisters are to expect."""
+BELIEF = 50.0
+"""Counts' worth of belief that a region does as usual, before its stores are asked."""
+MOST = 0.5
+"""A node explains its stores only where more than this share of them moves with it."""
+DISCOVERY_RATE = 0.1
+"""Of the stores named beside a node, the share that may be named wrongly."""
+
+
+def ratio_of_sisters(
+    values: NDArray[np.float64],
+    expected: NDArray[np.float64],
+    variance: NDArray[np.float64],
+    group: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """What the others of a store's group count over what was expected of them, (n,).
+
+    values, expected, variance: (n,) of one window, NaN where absent. group: (n,) from 0, or -1
+    for a store without sisters, whose ratio is 1. Weather and holidays are common to a region, so
+    that a store is judged given how its sisters do. No store counts for itself, and each counts no
+    further than `CLIP` standard deviations from its own expectation.
+
+    >>> one, usual = np.array([80.0, 80.0, 20.0]), np.full(3, 100.0)
+    >>> ratio_of_sisters(one, usual, np.full(3, 1e4), np.zeros(3, np.int64)).round(2).tolist()
+    [0.6, 0.6, 0.84]
+    """
+    width = CLIP * np.sqrt(variance)
+    known = np.isfinite(values) & np.isfinite(width) & (group >= 0)
+    seen = np.where(known, np.clip(values, expected - width, expected + width), 0.0)
+    usual = np.where(known, expected, 0.0)
+    groups = int(group.max(initial=-1)) + 1
+    place = np.where(group >= 0, group, groups)
+    all_seen = np.bincount(place, seen, groups + 1)[place]
+    all_usual = np.bincount(place, usual, groups + 1)[place]
+    others = (all_seen - seen + BELIEF) / (all_usual - usual + BELIEF)
+    return np.where(group >= 0, np.maximum(others, 0.0), 1.0)
+
+
+def sums(values: NDArray[np.float64], members: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """The nodes' sums, (nodes,), of (n,) values; NaN where none of the members is known.
+
+    members: (nodes, n).
+    """
+    known = np.isfinite(values)
+    total = members.astype(np.float64) @ np.where(known, values, 0.0)
+    return np.where((members & known).any(axis=1), total, np.nan)
+
+
+def benjamini_hochberg(p: NDArray[np.float64], rate: float) -> NDArray[np.bool_]:
+    """Which of (n,) p-values are discoveries of which at most a share `rate` is false.
+
+    Benjamini & Hochberg (1995), Journal of the Royal Statistical Society B 57, 289-300.
+
+    >>> benjamini_hochberg(np.array([0.03, 0.9, 0.001, 0.04]), 0.05).tolist()
+    [False, False, True, False]
+    """
+    order = np.argsort(p, kind="stable")
+    below = np.flatnonzero(p[order] <= rate * np.arange(1, len(p) + 1) / max(len(p), 1))
+    found = np.zeros(len(p), np.bool_)
+    if len(below):
+        found[order[: below[-1] + 1]] = True
+    return found
+
+
+def moved_with(p: NDArray[np.float64], direction: NDArray[np.int64]) -> NDArray[np.bool_] | None:
+    """Which children a node that is low itself explains; None where it explains none.
+
+    p: (n,) of each child's own fall over the node's windows. direction: (n,) -1 where a child lies
+    below its expectation, 1 above. A node explains its children where most of them move the way it
+    does: then one cause above is likelier than so many at once. The children that are named are
+    discoveries among them (Yekutieli 2008, Journal of the American Statistical Association 103,
+    309-316: a family is tested where its parent was rejected).
+    """
+    if not len(p) or np.mean(direction < 0) <= MOST:
+        return None
+    return benjamini_hochberg(p, DISCOVERY_RATE) & (direction < 0)
+
+
+def groups(names: Sequence[str]) -> NDArray[np.int64]:
+    """The group of each name, numbered as the names come.
+
+    >>> groups(["north", "south", "north"]).tolist()
+    [0, 1, 0]
+    """
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(name, len(numbers)) for name in names], np.int64)

@@ -1,0 +1,219 @@
+"""All series of a chain at once: what each is given, and what it is worth against that.
+
+A series is not judged by its weekly rhythm alone, but given what is known already:
+
+| series | given |
+|---|---|
+| footfall of a store | how its sisters in the region do in this window |
+| orders of a store | the entries of the last hour |
+| orders of the web shop | the sessions of the last hour |
+| searches without result, coupons | the searches, the orders of the last hour |
+| footfall and orders of a region, and of the chain | what was expected of the stores seen |
+
+So a wet day is no fault of a store, and an empty shop no fault of its tills.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from central.detect import hierarchy
+from central.detect.detector import Detector, Key, Scores
+
+CLOSED = -1
+RECENT = 32
+"""Open windows that are remembered of each series."""
+HOUR = 4
+CHAIN = "chain"
+GIVEN = {
+    ("store", "orders"): "footfall",
+    ("web", "orders"): "sessions",
+    ("web", "zero_result_searches"): "searches",
+    ("web", "coupons"): "orders",
+}
+"""By kind of site and metric, the metric whose last hour says how many there could be."""
+SUMMED = ("footfall", "orders")
+"""What regions and the chain have series of."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A site as the panel knows it: a store of a region, or the web shop."""
+
+    site: str
+    kind: str = "store"
+    region: str = ""
+
+
+@dataclass(frozen=True)
+class Recent:
+    """The last open windows of every series, newest first, each (RECENT, series).
+
+    window: -1 where there was none yet. value: NaN where absent; filled: as expected there.
+    expected, variance: given what the series is given. usual: what was expected before anything of
+    that day was known.
+    """
+
+    window: NDArray[np.int64]
+    value: NDArray[np.float64]
+    filled: NDArray[np.float64]
+    expected: NDArray[np.float64]
+    variance: NDArray[np.float64]
+    usual: NDArray[np.float64]
+
+
+def node_of(region: str) -> str:
+    """The id of a region's node."""
+    return f"region-{region}"
+
+
+class Panel:
+    """Detector and memory of all series: those of the sites, then those of the nodes above them.
+
+    nodes: by the id of a region or the chain, the ids of its stores.
+    """
+
+    def __init__(self, members: Sequence[Member], series: Sequence[Key]) -> None:
+        stores = [each for each in members if each.kind == "store"]
+        regions: dict[str, list[str]] = {}
+        for each in stores:
+            if each.region:
+                regions.setdefault(node_of(each.region), []).append(each.site)
+        self.nodes = {name: tuple(held) for name, held in regions.items() if len(held) > 1}
+        if len(stores) > 1:
+            self.nodes[CHAIN] = tuple(each.site for each in stores)
+        self.sites = tuple(series)
+        above = [(name, metric, "") for name in self.nodes for metric in SUMMED]
+        self._detector = Detector([*self.sites, *above])
+        self.series = self._detector.series
+        self.place = {(site, metric): i for i, (site, metric, _) in enumerate(self.series)}
+        kinds = {each.site: each.kind for each in members}
+        area = {each.site: each.region for each in stores}
+        n = len(self.sites)
+        n = len(self.sites)
+        self._given = np.full(n, -1)
+        for i, (site, metric, _) in enumerate(self.sites):
+            giver = GIVEN.get((kinds[site], metric), "")
+            self._given[i] = self.place.get((site, giver), -1)
+        self._group = np.full(n, -1)
+        footfall = [i for i, (_, metric, _) in enumerate(self.sites) if metric == "footfall"]
+        self._group[footfall] = hierarchy.groups([area[self.sites[i][0]] for i in footfall])
+        self._own = np.array([metric == "footfall" for _, metric, _ in above], np.bool_)
+        self._members = np.zeros((len(above), n), np.bool_)
+        for row, (name, metric, _) in enumerate(above):
+            for site in self.nodes[name]:
+                if (site, metric) in self.place:
+                    self._members[row, self.place[site, metric]] = True
+        shape = (RECENT, len(self.series))
+        nothing = np.full(shape, np.nan)
+        self.recent = Recent(np.full(shape, -1), *(nothing.copy() for _ in range(5)))
+
+    def tick(
+        self,
+        window: int,
+        slots: NDArray[np.int64],
+        values: NDArray[np.float64],
+        ready: NDArray[np.bool_],
+        node_slot: int,
+    ) -> Scores:
+        """Score a window of every series, the nodes' after the sites', and learn from it.
+
+        slots: (n,) the local quarter of the week of each site's series, or CLOSED. values: (n,)
+        counts, NaN where absent. ready: (n,) False where nothing must be scored or learned.
+        node_slot: the quarter of the week for the nodes.
+        """
+        n = len(self.sites)
+        opened = ready & (slots != CLOSED)
+        values = np.where(opened, values, np.nan)
+        slots = np.concatenate([slots, np.full(len(self._members), node_slot)])
+        nobody = np.zeros(len(slots), np.bool_)
+        plain = self._score(slots, np.full(len(slots), np.nan), nobody, np.ones(len(slots)))
+        rate = plain.expected[:n]
+
+        exposure = hierarchy.ratio_of_sisters(values, rate, plain.variance[:n], self._group)
+        usually = np.ones(n)
+        given = self._given >= 0
+        # What was not seen was as expected, as far as others follow from it.
+        filled = np.where(np.isnan(values), rate * exposure, values)
+        exposure[given] = self._last_hour(filled, self.recent.filled, window)
+        usually[given] = self._last_hour(rate, self.recent.usual, window)
+        expected, usual = rate * exposure, rate * usually
+
+        there = self._members & np.isfinite(values) & np.isfinite(expected)
+        seen, held = hierarchy.sums(values, there), hierarchy.sums(usual, there)
+        # What its weather does is a region's own to tell, and no part of what it is given.
+        above = np.where(self._own, held, hierarchy.sums(expected, there))
+        values = np.concatenate([values, seen])
+        opened = np.concatenate([opened, there.any(axis=1)])
+        scores = self._score(slots, values, opened, np.concatenate([exposure, above]))
+        usual = np.concatenate([usual, held * plain.expected[n:]])
+        filled = np.concatenate([filled, seen])
+        self._remember(opened, window, values, scores, usual, filled)
+        return scores
+
+    def _score(
+        self,
+        slots: NDArray[np.int64],
+        values: NDArray[np.float64],
+        ready: NDArray[np.bool_],
+        exposure: NDArray[np.float64],
+    ) -> Scores:
+        """Each series at its own quarter of the week; unknown where its site is closed."""
+        merged = unknown(len(slots))
+        for slot in np.unique(slots[slots != CLOSED]).tolist():
+            here = slots == slot
+            scores = self._detector.tick(slot, values, ready & here, exposure)
+            merged = Scores(
+                **{
+                    name: np.where(here, getattr(scores, name), getattr(merged, name))
+                    for name in Scores.__dataclass_fields__
+                }
+            )
+        return merged
+
+    def _last_hour(
+        self, now: NDArray[np.float64], before: NDArray[np.float64], window: int
+    ) -> NDArray[np.float64]:
+        """The last hour's sum of what each series with a giver is given."""
+        giver = self._given[self._given >= 0]
+        late = self.recent.window[: HOUR - 1, giver] > window - HOUR
+        return now[giver] + np.where(late, before[: HOUR - 1, giver], 0.0).sum(axis=0)
+
+    def _remember(
+        self,
+        opened: NDArray[np.bool_],
+        window: int,
+        values: NDArray[np.float64],
+        scores: Scores,
+        usual: NDArray[np.float64],
+        filled: NDArray[np.float64],
+    ) -> None:
+        now = {
+            "window": np.full(len(opened), window),
+            "value": values,
+            "filled": filled,
+            "expected": scores.expected,
+            "variance": scores.variance,
+            "usual": usual,
+        }
+        for name, newest in now.items():
+            kept = getattr(self.recent, name)
+            kept[1:, opened] = kept[:-1, opened]
+            kept[0, opened] = newest[opened]
+
+
+def unknown(series: int) -> Scores:
+    """The scores of series whose sites are closed."""
+    nothing, certain = np.full(series, np.nan), np.ones(series)
+    return Scores(
+        expected=nothing,
+        variance=nothing,
+        lower=nothing,
+        upper=nothing,
+        p_low=certain,
+        p_high=certain,
+        windows=np.zeros(series, np.int64),
+        learning=np.ones(series, np.bool_),
+    )
