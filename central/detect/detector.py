@@ -57,6 +57,7 @@ class Detector:
         values: NDArray[np.float64],
         ready: NDArray[np.bool_],
         exposure: NDArray[np.float64] | None = None,
+        learn: NDArray[np.bool_] | None = None,
     ) -> Scores:
         """Score a window, then learn from it.
 
@@ -74,7 +75,9 @@ class Detector:
         out = kernels.empty_out(len(self.series))
         if exposure is None:
             exposure = np.ones(shape)
-        kernels.tick(self.state, slot, np.asarray(values, np.float64), exposure, ready, out)
+        if learn is None:
+            learn = ready
+        kernels.tick(self.state, slot, np.asarray(values, np.float64), exposure, ready, learn, out)
         lower, upper = band(out.expected, out.variance, BAND_95)
         windows = np.where(out.p_low <= out.p_high, out.windows_low, out.windows_high)
         return Scores(
@@ -83,7 +86,7 @@ class Detector:
 
     def learn(self, slot: int, values: NDArray[np.float64], ready: NDArray[np.bool_]) -> None:
         """As `tick`, without the scores: for the replay of a long history."""
-        kernels.tick(self.state, slot, values, np.ones(len(values)), ready, self._scratch)
+        kernels.tick(self.state, slot, values, np.ones(len(values)), ready, ready, self._scratch)
 
 
 def band(

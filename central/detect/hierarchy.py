@@ -14,8 +14,6 @@ CLIP = 2.0
 """Standard deviations beyond which a store says no more of what its sisters are to expect."""
 BELIEF = 50.0
 """Counts' worth of belief that a region does as usual, before its stores are asked."""
-MOST = 0.5
-"""A node explains its stores only where more than this share of them moves with it."""
 DISCOVERY_RATE = 0.1
 """Of the stores named beside a node, the share that may be named wrongly."""
 
@@ -73,20 +71,6 @@ def benjamini_hochberg(p: NDArray[np.float64], rate: float) -> NDArray[np.bool_]
     if len(below):
         found[order[: below[-1] + 1]] = True
     return found
-
-
-def moved_with(p: NDArray[np.float64], direction: NDArray[np.int64]) -> NDArray[np.bool_] | None:
-    """Which children a node that is low itself explains; None where it explains none.
-
-    p: (n,) of each child's own fall over the node's windows. direction: (n,) -1 where a child lies
-    below its expectation, 1 above. A node explains its children where most of them move the way it
-    does: then one cause above is likelier than so many at once. The children that are named are
-    discoveries among them (Yekutieli 2008, Journal of the American Statistical Association 103,
-    309-316: a family is tested where its parent was rejected).
-    """
-    if not len(p) or np.mean(direction < 0) <= MOST:
-        return None
-    return benjamini_hochberg(p, DISCOVERY_RATE) & (direction < 0)
 
 
 def groups(names: Sequence[str]) -> NDArray[np.int64]:

@@ -293,6 +293,7 @@ def tick(
     values: NDArray[np.float64],
     exposure: NDArray[np.float64],
     ready: NDArray[np.bool_],
+    learn: NDArray[np.bool_],
     out: Out,
 ) -> None:
     """Score one window of every series against what is known, then let it teach.
@@ -302,6 +303,7 @@ def tick(
     values: (series,) counts. NaN and infinities are absent; below zero is taken as zero.
     exposure: (series,) what a count is in proportion to, as the entries of orders; 1 for a plain
         count. Where it is zero or absent nothing is said or learned.
+    learn: (series,) False where a window is scored and teaches nothing.
     ready: (series,) False leaves a series' state as it is, and scores nothing, as does absent.
     out: written. `expected` and `variance` of this window (NaN where this quarter of the day was
         never seen); `p_low` and `p_high`, the tail probabilities of the scan over the last 1 to 4
@@ -334,13 +336,20 @@ def tick(
             state.expected[0, i] = mean
             state.spread[0, i] = spread
             scan(state, i, out)
-            if state.seen[slot, i] >= SETTLED:
+            if learn[i] and state.seen[slot, i] >= SETTLED:
                 teach_dispersion(state, i)
-        teach_mean(
-            state, slot, i, count / scale, mean / scale, variance / (scale * scale)
-        )
+        if learn[i]:
+            teach_mean(state, slot, i, count / scale, mean / scale, variance / (scale * scale))
 
 
 def compile_all() -> None:
     """Compile every kernel, or load what an earlier start has compiled."""
-    tick(empty_state(1), 0, np.zeros(1), np.ones(1), np.ones(1, np.bool_), empty_out(1))
+    tick(
+        empty_state(1),
+        0,
+        np.zeros(1),
+        np.ones(1),
+        np.ones(1, np.bool_),
+        np.ones(1, np.bool_),
+        empty_out(1),
+    )

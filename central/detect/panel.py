@@ -13,7 +13,7 @@ A series is not judged by its weekly rhythm alone, but given what is known alrea
 So a wet day is no fault of a store, and an empty shop no fault of its tills.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,8 @@ CLOSED = -1
 RECENT = 32
 """Open windows that are remembered of each series."""
 HOUR = 4
+SLIP = 0.02
+"""The least share of the usual that is taken to have come: where nobody is counted, some buy."""
 CHAIN = "chain"
 GIVEN = {
     ("store", "orders"): "footfall",
@@ -34,6 +36,13 @@ GIVEN = {
     ("web", "coupons"): "orders",
 }
 """By kind of site and metric, the metric whose last hour says how many there could be."""
+PEOPLE = {"store": "footfall", "web": "sessions"}
+LOW = ("footfall", "sessions", "orders")
+"""What raises an incident where it is low; people also where they are many."""
+HIGH = ("returns", "coupons", "searches", "zero_result_searches")
+"""What raises an incident where it is high."""
+FEWEST = 3
+"""A node has at least so many children."""
 SUMMED = ("footfall", "orders")
 """What regions and the chain have series of."""
 
@@ -64,6 +73,65 @@ class Recent:
     usual: NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class Sum:
+    """Observed and expected of a metric over some windows, and the expectation's variance."""
+
+    observed: float
+    expected: float
+    variance: float
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One metric of one place: the last open windows, and what the newest is worth.
+
+    window, value, expected, variance, usual: (n,) newest first, as `Recent` has them.
+    p_low, p_high: of the scan. span: how many of the known windows the lesser of them covers.
+    """
+
+    window: NDArray[np.int64]
+    value: NDArray[np.float64]
+    expected: NDArray[np.float64]
+    variance: NDArray[np.float64]
+    usual: NDArray[np.float64]
+    p_low: float = 1.0
+    p_high: float = 1.0
+    span: int = 0
+    learning: bool = False
+
+    @property
+    def known(self) -> bool:
+        """Whether the newest window was seen and something was expected of it."""
+        return bool(np.isfinite(self.value[0]) and np.isfinite(self.expected[0]))
+
+    @property
+    def since(self) -> int:
+        """The window in which the scan's span begins."""
+        known = self.window[np.isfinite(self.value)]
+        return int(known[max(0, min(self.span, len(known)) - 1)])
+
+    def sum(self, since: int) -> Sum | None:
+        """From a window on, where both value and expectation are known; None where they never are.
+
+        The variance is that of a sum of independent windows.
+        """
+        here = (self.window >= since) & np.isfinite(self.value) & np.isfinite(self.expected)
+        if not here.any():
+            return None
+        return Sum(
+            float(self.value[here].sum()),
+            float(self.expected[here].sum()),
+            float(self.variance[here].sum()),
+        )
+
+    def share_of_usual(self, since: int) -> float:
+        """What was expected, given what is known, over what was usual."""
+        here = (self.window >= since) & np.isfinite(self.expected) & (self.usual > 0)
+        usual = float(self.usual[here].sum())
+        return float(self.expected[here].sum()) / usual if usual > 0 else 1.0
+
+
 def node_of(region: str) -> str:
     """The id of a region's node."""
     return f"region-{region}"
@@ -81,8 +149,8 @@ class Panel:
         for each in stores:
             if each.region:
                 regions.setdefault(node_of(each.region), []).append(each.site)
-        self.nodes = {name: tuple(held) for name, held in regions.items() if len(held) > 1}
-        if len(stores) > 1:
+        self.nodes = {name: tuple(held) for name, held in regions.items() if len(held) >= FEWEST}
+        if len(stores) >= FEWEST:
             self.nodes[CHAIN] = tuple(each.site for each in stores)
         self.sites = tuple(series)
         above = [(name, metric, "") for name in self.nodes for metric in SUMMED]
@@ -106,6 +174,16 @@ class Panel:
             for site in self.nodes[name]:
                 if (site, metric) in self.place:
                     self._members[row, self.place[site, metric]] = True
+        metrics = np.array([metric for _, metric, _ in self.series])
+        self._low, self._high = np.isin(metrics, LOW), np.isin(metrics, HIGH)
+        many = [name in kinds and metric == PEOPLE[kinds[name]] for name, metric, _ in self.series]
+        self._people = np.array(many, np.bool_)
+        self.places = tuple(dict.fromkeys(name for name, _, _ in self.series))
+        number = {name: i for i, name in enumerate(self.places)}
+        self._at = np.array([number[name] for name, _, _ in self.series], np.int64)
+        self._of: dict[str, list[tuple[str, int]]] = {}
+        for i, (name, metric, _) in enumerate(self.series):
+            self._of.setdefault(name, []).append((metric, i))
         shape = (RECENT, len(self.series))
         nothing = np.full(shape, np.nan)
         self.recent = Recent(np.full(shape, -1), *(nothing.copy() for _ in range(5)))
@@ -117,19 +195,23 @@ class Panel:
         values: NDArray[np.float64],
         ready: NDArray[np.bool_],
         node_slot: int,
-    ) -> Scores:
+        paused: Collection[str] = (),
+    ) -> tuple[Scores, NDArray[np.bool_]]:
         """Score a window of every series, the nodes' after the sites', and learn from it.
+
+        Returns the scores, and which series were scored.
 
         slots: (n,) the local quarter of the week of each site's series, or CLOSED. values: (n,)
         counts, NaN where absent. ready: (n,) False where nothing must be scored or learned.
-        node_slot: the quarter of the week for the nodes.
+        node_slot: the quarter of the week for the nodes. paused: places that are scored and teach
+        nothing.
         """
         n = len(self.sites)
         opened = ready & (slots != CLOSED)
         values = np.where(opened, values, np.nan)
         slots = np.concatenate([slots, np.full(len(self._members), node_slot)])
         nobody = np.zeros(len(slots), np.bool_)
-        plain = self._score(slots, np.full(len(slots), np.nan), nobody, np.ones(len(slots)))
+        plain = self._score(slots, np.full(len(slots), np.nan), nobody, np.ones(len(slots)), nobody)
         rate = plain.expected[:n]
 
         exposure = hierarchy.ratio_of_sisters(values, rate, plain.variance[:n], self._group)
@@ -137,8 +219,9 @@ class Panel:
         given = self._given >= 0
         # What was not seen was as expected, as far as others follow from it.
         filled = np.where(np.isnan(values), rate * exposure, values)
-        exposure[given] = self._last_hour(filled, self.recent.filled, window)
         usually[given] = self._last_hour(rate, self.recent.usual, window)
+        came = self._last_hour(filled, self.recent.filled, window)
+        exposure[given] = np.maximum(came, SLIP * usually[given])
         expected, usual = rate * exposure, rate * usually
 
         there = self._members & np.isfinite(values) & np.isfinite(expected)
@@ -146,12 +229,49 @@ class Panel:
         # What its weather does is a region's own to tell, and no part of what it is given.
         above = np.where(self._own, held, hierarchy.sums(expected, there))
         values = np.concatenate([values, seen])
-        opened = np.concatenate([opened, there.any(axis=1)])
-        scores = self._score(slots, values, opened, np.concatenate([exposure, above]))
+        # A node speaks where most of its stores do: one that lags behind is not the region.
+        most = 2 * there.sum(axis=1) >= self._members.sum(axis=1)
+        opened = np.concatenate([opened, most & there.any(axis=1)])
+        learn = np.ones(len(opened), np.bool_)
+        for place in paused:
+            learn[[i for _, i in self._of.get(place, ())]] = False
+        scores = self._score(slots, values, opened, np.concatenate([exposure, above]), learn)
         usual = np.concatenate([usual, held * plain.expected[n:]])
         filled = np.concatenate([filled, seen])
         self._remember(opened, window, values, scores, usual, filled)
-        return scores
+        return scores, opened & np.isfinite(values) & np.isfinite(scores.expected)
+
+    def readings(self, place: str, scores: Scores) -> dict[str, Reading]:
+        """By metric, what is known of a site or node after a tick."""
+        kept = self.recent
+        return {
+            metric: Reading(
+                kept.window[:, i].copy(),
+                kept.value[:, i].copy(),
+                kept.expected[:, i].copy(),
+                kept.variance[:, i].copy(),
+                kept.usual[:, i].copy(),
+                p_low=float(scores.p_low[i]),
+                p_high=float(scores.p_high[i]),
+                span=int(scores.windows[i]),
+                learning=bool(scores.learning[i]),
+            )
+            for metric, i in self._of.get(place, ())
+        }
+
+    def least(self, scores: Scores, shown: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """The least p of each place that may raise an incident, (2, places).
+
+        shown: (series,) whether a series was scored. First of what costs something, then of that
+        and of what is only listed: many people. NaN where nothing can be said.
+        """
+        sure = shown & ~scores.learning
+        costly = np.where(self._low, scores.p_low, np.where(self._high, scores.p_high, np.inf))
+        any_side = np.where(self._people, np.minimum(costly, scores.p_high), costly)
+        found = np.full((2, len(self.places)), np.inf)
+        for row, p in enumerate((costly, any_side)):
+            np.minimum.at(found[row], self._at, np.where(sure, p, np.inf))
+        return np.where(np.isinf(found), np.nan, found)
 
     def _score(
         self,
@@ -159,12 +279,13 @@ class Panel:
         values: NDArray[np.float64],
         ready: NDArray[np.bool_],
         exposure: NDArray[np.float64],
+        learn: NDArray[np.bool_],
     ) -> Scores:
         """Each series at its own quarter of the week; unknown where its site is closed."""
         merged = unknown(len(slots))
         for slot in np.unique(slots[slots != CLOSED]).tolist():
             here = slots == slot
-            scores = self._detector.tick(slot, values, ready & here, exposure)
+            scores = self._detector.tick(slot, values, ready & here, exposure, learn)
             merged = Scores(
                 **{
                     name: np.where(here, getattr(scores, name), getattr(merged, name))
@@ -179,7 +300,8 @@ class Panel:
         """The last hour's sum of what each series with a giver is given."""
         giver = self._given[self._given >= 0]
         late = self.recent.window[: HOUR - 1, giver] > window - HOUR
-        return now[giver] + np.where(late, before[: HOUR - 1, giver], 0.0).sum(axis=0)
+        earlier = np.where(late, before[: HOUR - 1, giver], 0.0)
+        return np.asarray(now[giver] + earlier.sum(axis=0))
 
     def _remember(
         self,
