@@ -126,4 +126,18 @@ create table released (
     held bigint[], counts bigint[],
     primary key (site, about, zone, start, snapshot));
 """,
+    # `usual` is what was expected before anything of that day was known. An incident is `sure`
+    # where it lies too far out for chance; `pushed` is the window in which somebody was told of it.
+    # Until here, everything was told.
+    """
+alter table expectation add column usual double;
+alter table incident add column metric varchar default '';
+alter table incident add column p double default 0;
+alter table incident add column lost double default 0;
+alter table incident add column money double default 0;
+alter table incident add column children varchar[] default [];
+alter table incident add column pushed bigint;
+alter table incident add column sure boolean default false;
+update incident set pushed = latest;
+""",
 )

@@ -118,11 +118,13 @@ class Service:
         bounds = self._closing.bounds(self.sites(), now)
         self._rebuild(now)
         self._retain(now)
-        for ticks in self._watch.advance(bounds):
-            for tick in ticks:
-                for incident in self.incidents.judge(tick):
-                    log.info("%s", incident.sentence)
+        self._watch.real = self.incidents.real
+        for moment in self._watch.advance(bounds):
+            for incident in self.incidents.judge(moment):
+                log.info("%s", incident.sentence)
+                if incident.pushed is not None:
                     self.notifier.add(incident)
+            self._watch.real = self.incidents.real
             if self._stop.is_set():
                 return  # what is left is scored after the next start
         self._release(bounds, now)

@@ -32,8 +32,9 @@ OPEN = {
     "audit": 'site, device, kind, subject, role, "window", count, confidence, checks',
     "progress": "site, processed",
     "expectation": 'site, metric, "window", value, expected, variance, lower, upper, p_low,'
-    " p_high, learning",
-    "incident": "id, site, cause, subject, severity, began, latest, opened, resolved, sentence",
+    " p_high, learning, usual",
+    "incident": "id, site, cause, subject, severity, began, latest, opened, resolved, sentence,"
+    " metric, p, lost, money, children, pushed, sure",
     "notice": "incident, event, sentence, status, attempts, next_try",
     "quarantine": "id, received, site, channel, size",
 }

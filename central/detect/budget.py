@@ -186,9 +186,7 @@ def peaks(p: Reals, gap: int) -> Integers:
 
 
 @njit(cache=True)
-def hold(
-    p: Reals, limit: Reals, gap: int, number: int, calm: int
-) -> tuple[Integers, int, int]:
+def hold(p: Reals, limit: Reals, gap: int, number: int, calm: int) -> tuple[Integers, int, int]:
     """The episode each tick belongs to, numbered upwards; 0 where it belongs to none.
 
     p, limit: (ticks,), NaN where not scored. An episode opens at p ≤ limit and ends with `gap` ticks

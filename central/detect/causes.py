@@ -41,8 +41,8 @@ BLIND_SHARE = 0.5
 SEEING_SHARE = 0.9
 """Below this share of a window, what was counted in it is not known."""
 HOUR = 4
-UP = 0.01
-"""The p at or below which the web shop counts as up, beside a shop that is low."""
+UP = 1.645
+"""Standard deviations from which the web shop counts as up, beside a fall that is certain."""
 WAVES: dict[str, Cause] = {
     "returns": "abuse",
     "coupons": "abuse",
@@ -103,7 +103,7 @@ def family(cause: str, subject: str) -> str:
     """Causes of one family at one place are one incident, whatever it turns out to be."""
     if subject:
         return "sensor"
-    return cause if cause in ("abuse", "trend") else "trade"
+    return cause if cause in ("abuse", "trend", "busy") else "trade"
 
 
 def findings(tick: Tick, limit: float, web: Tick | None = None) -> list[Finding]:
@@ -124,10 +124,10 @@ def findings(tick: Tick, limit: float, web: Tick | None = None) -> list[Finding]
     low = [metric for metric in LOW if metric in off and off[metric].p_low <= limit]
     if low:
         found.append(_low(tick, min(low, key=lambda metric: off[metric].p_low), web))
-    up = _up(tick)
     for metric, cause in WAVES.items():
         high = metric in off and off[metric].p_high <= limit
-        if high and not (cause == "trend" and up) and all(f.cause != cause for f in found):
+        crowd = high and cause == "trend" and _up(tick, off[metric].since)
+        if high and not crowd and all(each.cause != cause for each in found):
             wave = off[metric]
             found.append(Finding(tick.site.id, cause, wave.since, wave.p_high, metric))
     people = PEOPLE[tick.site.kind]
@@ -166,7 +166,7 @@ def _low(tick: Tick, metric: str, web: Tick | None) -> Finding:
         elif told == "sales":
             cause = "conversion"
         else:
-            elsewhere = web is not None and tick.site.kind == "store" and _up(web)
+            elsewhere = web is not None and tick.site.kind == "store" and _up(web, since)
             cause = "shift" if elsewhere else "demand"
     if tick.site.id == CHAIN and cause != "shift":
         cause = "data"
@@ -229,23 +229,31 @@ def _gain(count: Sum, share: float) -> float:
     return 2.0 * float(gain) / _spread(count)
 
 
-def _up(web: Tick) -> bool:
-    """Whether more people than usual are in the web shop, or more of its orders came."""
+def _up(web: Tick, since: int) -> bool:
+    """Whether more people than usual were in the web shop, of at most an hour from a window on."""
     people = web.people or web.readings.get("orders")
-    return bool(people and people.known and not people.learning and people.p_high <= UP)
+    if people is None or not people.known or people.learning:
+        return False
+    total = people.sum(max(since, web.window - HOUR + 1))
+    if total is None or total.expected <= 0:
+        return False
+    return stabilised(total.observed, total.expected, total.variance) > UP
 
 
-def calm(tick: Tick, family: str, subject: str) -> bool | None:
+def calm(tick: Tick, of: str, subject: str) -> bool | None:
     """Whether a window by itself speaks for the end of an incident; None when it says nothing.
 
-    A shop whose people are not known ends nothing that has to do with them.
+    of: the family of causes. A shop whose people are not known ends nothing that has to do with
+    them.
     """
     if subject:
         seen = tick.coverage.get(subject)
         return None if seen is None else seen[0] >= SEEING_SHARE
     if not tick.opened:
         return None
-    metrics = LOW if family == "trade" else [m for m, cause in WAVES.items() if cause == family]
+    metrics = {"trade": LOW, "busy": tuple(PEOPLE.values())}.get(
+        of, [metric for metric, cause in WAVES.items() if cause == of]
+    )
     mine = [tick.readings[metric] for metric in metrics if metric in tick.readings]
     if not mine or not all(reading.known for reading in mine):
         return None

@@ -13,6 +13,7 @@ A series is not judged by its weekly rhythm alone, but given what is known alrea
 So a wet day is no fault of a store, and an empty shop no fault of its tills.
 """
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -133,8 +134,12 @@ class Reading:
 
 
 def node_of(region: str) -> str:
-    """The id of a region's node."""
-    return f"region-{region}"
+    """The id of a region's node: a slug.
+
+    >>> node_of("North & East")
+    'region-north-east'
+    """
+    return f"region-{re.sub('[^a-z0-9]+', '-', region.lower()).strip('-')}"[:40]
 
 
 class Panel:
@@ -234,15 +239,22 @@ class Panel:
         opened = np.concatenate([opened, most & there.any(axis=1)])
         learn = np.ones(len(opened), np.bool_)
         for place in paused:
-            learn[[i for _, i in self._of.get(place, ())]] = False
+            learn[self.of(place)] = False
         scores = self._score(slots, values, opened, np.concatenate([exposure, above]), learn)
         usual = np.concatenate([usual, held * plain.expected[n:]])
         filled = np.concatenate([filled, seen])
         self._remember(opened, window, values, scores, usual, filled)
         return scores, opened & np.isfinite(values) & np.isfinite(scores.expected)
 
-    def readings(self, place: str, scores: Scores) -> dict[str, Reading]:
-        """By metric, what is known of a site or node after a tick."""
+    def of(self, place: str) -> list[int]:
+        """The series of a site or node."""
+        return [i for _, i in self._of.get(place, ())]
+
+    def readings(self, place: str, scores: Scores, window: int) -> dict[str, Reading]:
+        """By metric, what is known of a site or node after the tick of a window.
+
+        A series that was closed then is left out.
+        """
         kept = self.recent
         return {
             metric: Reading(
@@ -257,6 +269,7 @@ class Panel:
                 learning=bool(scores.learning[i]),
             )
             for metric, i in self._of.get(place, ())
+            if kept.window[0, i] == window
         }
 
     def least(self, scores: Scores, shown: NDArray[np.bool_]) -> NDArray[np.float64]:

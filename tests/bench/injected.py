@@ -220,7 +220,7 @@ class Room:
             self.sites[place],
             window,
             True,
-            self.panel.readings(place, scores),
+            self.panel.readings(place, scores, window),
             coverage,
             self.children.get(place, ()),
         )

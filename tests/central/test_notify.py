@@ -25,7 +25,6 @@ INCIDENT = Incident(
     site="leeds",
     cause="conversion",
     subject="",
-    severity="critical",
     began=1,
     latest=2,
     opened=OPENED,
