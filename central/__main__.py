@@ -100,6 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--folder", type=Path, help="instead of `features` in the data folder")
     export.set_defaults(run=_export_features)
 
+    _detect_parser(commands)
     gate = commands.add_parser("privacy", help="try the k-gate").add_subparsers(
         required=True, metavar="ACTION"
     )
@@ -173,6 +174,38 @@ def _file_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     form.add_argument("--csv", dest="form", action="store_const", const="csv")
     form.add_argument("--json", dest="form", action="store_const", const="json")
     sql.set_defaults(run=_local("sql", "query", "form"), form="table")
+
+
+def _detect_parser(parent: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    detect = _command(
+        parent,
+        "detect",
+        "try the detectors on a CSV file: what was expected, how odd each row is, what alerts",
+        "detect visits.csv --time hour --value visitors --zone Europe/London --out scores.csv",
+    )
+    detect.add_argument("file", type=Path)
+    detect.add_argument("--time", required=True, help="the column with the times")
+    detect.add_argument("--value", required=True, help="the column with the values")
+    detect.add_argument(
+        "--kind",
+        default="count",
+        choices=["count", "gauge", "ratio", "duration"],
+        help="whole numbers of things; a level; a share from 0 to 1; a length of time (count)",
+    )
+    detect.add_argument(
+        "--side", default="both", choices=["both", "high", "low"], help="what alerts (both)"
+    )
+    detect.add_argument("--coverage", help="the column with the share of time observed, 0 to 1")
+    detect.add_argument(
+        "--calendar", type=Path, action="append", default=[], help="an iCal file; may come again"
+    )
+    detect.add_argument("--zone", help="the time zone of the place (UTC)")
+    detect.add_argument("--site", help="take time zone and calendars of this site from --config")
+    detect.add_argument("--step", help="what lies between rows, like 15min, 1h, 1d (found out)")
+    detect.add_argument("--budget", type=float, default=1.0, help="false alerts a week (1)")
+    detect.add_argument("--out", type=Path, required=True, help="the CSV file to write")
+    detect.add_argument("--plot", type=Path, help="a picture to draw (PNG, SVG or PDF)")
+    detect.set_defaults(run=_detect)
 
 
 def _command(
@@ -266,6 +299,24 @@ def _import_windows(config: Config, options: argparse.Namespace) -> None:
 def _export_features(config: Config, options: argparse.Namespace) -> None:
     folder = str(options.folder.absolute()) if options.folder else ""
     print(local.run(config, "export-features", {"folder": folder}))
+
+
+def _detect(config: Config, options: argparse.Namespace) -> None:
+    from central.detect import replay
+
+    site = config.site(options.site) if options.site else None
+    arguments = replay.Arguments(
+        time=options.time,
+        value=options.value,
+        kind=options.kind,
+        side=options.side,
+        coverage=options.coverage,
+        calendars=(*options.calendar, *(config.calendars(site) if site else ())),
+        zone=options.zone or (site.time_zone if site else "UTC"),
+        step=options.step,
+        budget=options.budget,
+    )
+    print(replay.run(options.file, arguments, options.out, options.plot, _progress))
 
 
 def _attack(config: Config, options: argparse.Namespace) -> None:

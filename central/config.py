@@ -172,8 +172,17 @@ class Catchment(_Model):
     regions: tuple[Annotated[str, Field(min_length=1)], ...] = ()
 
 
+class Region(_Model):
+    """What the sites of a region share: an iCal file of its holidays and sales."""
+
+    calendar: Path | None = None
+
+
 class Site(_Model):
-    """A shop, or the web shop; `rates` say what one unit of another currency is in its own."""
+    """A shop, or the web shop; `rates` say what one unit of another currency is in its own.
+
+    `calendar` is an iCal file, beside that of the site's region.
+    """
 
     id: Slug
     name: str = ""
@@ -182,6 +191,7 @@ class Site(_Model):
     hours: Hours = Hours()
     zones: dict[Slug, Zone] = {}
     region: str = ""
+    calendar: Path | None = None
     catchment: Catchment = Catchment()
     currency: Currency = "GBP"
     rates: dict[Currency, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {}
@@ -247,6 +257,7 @@ class Config(_Model):
     broker: Broker = Broker()
     http: Http = Http()
     sites: tuple[Site, ...] = ()
+    regions: dict[str, Region] = {}
     write_keys: tuple[WriteKey, ...] = ()
     shopify: tuple[ShopifyShop, ...] = ()
     webhooks: tuple[Webhook, ...] = ()
@@ -259,6 +270,11 @@ class Config(_Model):
     def site(self, identity: str) -> Site:
         """The site of that id; one that nobody configured is open at all hours of UTC."""
         return next((site for site in self.sites if site.id == identity), Site(id=identity))
+
+    def calendars(self, site: Site) -> tuple[Path, ...]:
+        """The iCal files that speak of a site: its region's, and its own."""
+        region = self.regions.get(site.region, Region())
+        return tuple(path for path in (region.calendar, site.calendar) if path is not None)
 
 
 def load(path: Path) -> Config:
@@ -342,6 +358,7 @@ def _keys(place: tuple[object, ...]) -> list[str]:
         "broker": Broker,
         "http": Http,
         "sites": Site,
+        "regions": Region,
         "hours": Hours,
         **dict.fromkeys((*WEEKDAYS, "exceptions"), Opening),
         "zones": Zone,

@@ -1,13 +1,13 @@
 """One score and its budget: p-values to episodes, so many false ones a store and week.
 
-A budget is stated in *episodes*, what people are told of, and holds on ordinary days. The way there:
-p-values of several kernels are combined into one; each series' p is calibrated on its own past; and
-the limit at or below which a tick alarms is the one that would have spent the budget in the past
-weeks of all stores together (rolling conformal calibration: Vovk, Gammerman & Shafer 2005;
-Angelopoulos et al. 2024, Conformal risk control). All of a week is judged by what was known before.
+A budget is stated in *episodes*, what people are told of, and holds on ordinary days. The way
+there: p-values of several kernels are combined into one; each series' p is calibrated on its own
+past; and the limit at or below which a tick alarms is the one that would have spent the budget in
+the past weeks of all stores together (rolling conformal calibration: Vovk, Gammerman & Shafer 2005;
+Angelopoulos et al. 2024, Conformal risk control). A week is judged by what was known before it.
 
 An episode opens at the limit and is held until `GAP` ordinary ticks in a row. One that is much too
-far out for chance is taken for real, at most one a store and week, and counts as no false one later.
+far out for chance is taken for real, at most one a store and week, and is no false one later.
 """
 
 from dataclasses import dataclass
@@ -36,18 +36,18 @@ twenty is."""
 AIM = 0.75
 """The share of a budget that is aimed at: the middle of half and all of it."""
 FEWEST = 5
-"""Past peaks a limit rests on; a budget for fewer is reached by taking p at its word beyond them."""
+"""Past peaks a limit rests on; for fewer, p is taken at its word beyond them."""
 SETTLED = 2.0
 """Store-weeks of past below which a limit is taken from the budget alone."""
 ENOUGH = 200
 """Past values of a series below which its p stays what the kernels say."""
-TAIL = 0.02
+TAIL = 0.05
 """The share of past values to which the tail is fitted."""
 HEAVIEST = 0.5
 """The largest shape of a tail."""
 UNLIKELY = 1e-4
 """A calibrated p at or below which a tick teaches nothing of the tail: it may be real."""
-MOST = 0.02
+MOST = 0.05
 """The share of past ticks that may be unlikely; where more are, the series is not as the kernels
 think, and the rest of them teaches."""
 LEAST = 1e-300
@@ -131,16 +131,14 @@ def calibrate(p: Reals, week: Integers, real: Booleans | None = None, weeks: int
 
     Raises ValueError where week is not ascending.
     """
-    ours = p.copy()
+    ours, judged = p.copy(), np.full(p.shape, np.nan)
+    taught = p if real is None else np.where(real, np.nan, p)
     for start, stop, since in _weeks(week, weeks):
         for i in range(p.shape[1]):
-            past = p[since:start, i]
-            plain = ~_unlikely(ours[since:start, i])
-            if real is not None:
-                plain &= ~real[since:start, i]
-            tail = fit_tail(past[plain])
+            tail = fit_tail(taught[since:start, i][~_unlikely(judged[since:start, i])])
             if tail is not None:
                 ours[start:stop, i] = by_tail(tail, p[start:stop, i])
+                judged[start:stop, i] = by_tail(tail, taught[start:stop, i])
     return ours
 
 
@@ -189,10 +187,11 @@ def peaks(p: Reals, gap: int) -> Integers:
 def hold(p: Reals, limit: Reals, gap: int, number: int, calm: int) -> tuple[Integers, int, int]:
     """The episode each tick belongs to, numbered upwards; 0 where it belongs to none.
 
-    p, limit: (ticks,), NaN where not scored. An episode opens at p ≤ limit and ends with `gap` ticks
-    in a row above `ORDINARY`; those, and ticks not scored, belong to none. What a tick belongs to
-    follows from it and earlier ones. number, calm: of the last episode, and how many ordinary ticks
-    came since (`gap` where it is over), to begin with 0 and `gap`; both come back, to go on with.
+    p, limit: (ticks,), NaN where not scored. An episode opens at p ≤ limit and ends with `gap`
+    ticks in a row above `ORDINARY`; those, and ticks not scored, belong to none. What a tick
+    belongs to follows from it and earlier ones. number, calm: of the last episode, and how many
+    ordinary ticks came since (`gap` where it is over), to begin with 0 and `gap`; both come back,
+    to go on with.
     """
     episode = np.zeros(p.size, np.int64)
     for t in range(p.size):
@@ -211,11 +210,11 @@ def hold(p: Reals, limit: Reals, gap: int, number: int, calm: int) -> tuple[Inte
     return episode, number, calm
 
 
-def threshold(past: Reals, store_weeks: float, ticks: float, budget: float) -> float:
+def threshold(past: Reals, store_weeks: float, ticks: int, budget: float) -> float:
     """The p at or below which a tick alarms, so that a budget is kept.
 
     past: (n,) p at the peaks of past weeks, of all stores, without the real ones. store_weeks: how
-    much past that is. ticks: scored ticks of a store in a week. budget: false episodes a store and
+    much past that is. ticks: of a week. budget: false episodes a store and
     week. Where the budget allows fewer than `FEWEST` of the past peaks, the limit is as much below
     the least of these as it is rarer. No peak taken away from the past ever lowers the limit.
 
@@ -224,7 +223,7 @@ def threshold(past: Reals, store_weeks: float, ticks: float, budget: float) -> f
     if not budget > 0.0:
         raise ValueError("the budget must be above zero")
     if store_weeks < SETTLED:
-        return min(ORDINARY, AIM * budget / ticks) if ticks > 0.0 else 0.0
+        return min(ORDINARY, AIM * budget / ticks)
     allowed = AIM * budget * store_weeks
     rank = max(FEWEST, int(allowed))
     if past.size < rank:
@@ -258,12 +257,13 @@ def spend(
     real: Booleans | None = None,
     weeks: int = WEEKS,
     gap: int = GAP,
+    ticks: int = 672,
 ) -> Budgeted:
     """Episodes of all stores under one budget, each week by the weeks before.
 
     p: (ticks, stores), the least calibrated p of a store's series, NaN where not scored (absent,
     closed, learning). week: (ticks,), ascending. real: (ticks, stores), what is known to be real.
-    A week's exposure is its share of the ticks that a week of that store has.
+    ticks: in a week. A store's week counts for as much past as its share of the store's most ticks.
 
     Raises ValueError where week is not ascending or the budget not above zero.
     """
@@ -282,13 +282,16 @@ def spend(
         recent = [number for number, (then, _) in enumerate(false) if then >= now - weeks]
         exposure = sum(float((counts[number] / full).sum()) for number in recent)
         past = np.concatenate([false[number][1] for number in recent] or [np.zeros(0)])
-        limit[start:stop] = threshold(past, exposure, float(full.max()) if counts else 0.0, budget)
+        limit[start:stop] = threshold(past, exposure, ticks, budget)
         here = [np.zeros(0)]
         for store in range(stores):
             column = p[start:stop, store]
-            numbers, *state[store] = hold(column, limit[start:stop], gap, *state[store])
+            numbers, *after = hold(column, limit[start:stop], gap, *state[store])
+            state[store] = (after[0], after[1])
             episode[start:stop, store] = numbers
-            truth[start:stop, store] |= _far(column, numbers, limit[start] / FAR)
+            truth[start:stop, store] = _real(
+                column, numbers, truth[start:stop, store], limit[start] / FAR
+            )
             tops = peaks(column, gap)
             here.append(_once(column, numbers, tops[~truth[start:stop, store][tops]]))
         counts.append((~np.isnan(p[start:stop])).sum(axis=0).astype(np.float64))
@@ -301,12 +304,14 @@ def spend(
     return Budgeted(limit, episode, truth, budget, achieved, measured)
 
 
-def _far(p: Reals, episode: Integers, limit: float) -> Booleans:
-    """Where the episode is that lies farthest out, if it reaches the limit."""
-    inside = np.where(episode > 0, p, np.inf)
-    if not inside.size or inside.min() > limit:
-        return np.zeros(p.size, np.bool_)
-    return episode == episode[int(np.argmin(inside))]
+def _real(p: Reals, episode: Integers, known: Booleans, limit: float) -> Booleans:
+    """What is real: what is known to be, whole episodes of that, and the episode that lies farthest
+    out of the others, if it reaches the limit."""
+    real: Booleans = known | np.isin(episode, np.unique(episode[known & (episode > 0)]))
+    others = np.where((episode > 0) & ~real, p, np.inf)
+    if others.size and others.min() <= limit:
+        real |= episode == episode[int(np.argmin(others))]
+    return real
 
 
 def _once(p: Reals, episode: Integers, tops: Integers) -> Reals:
