@@ -55,7 +55,12 @@ class Incidents:
         self.real: dict[str, int] = {}
         for row in rows:
             incident = Incident(
-                *row[:6],
+                id=row[0],
+                site=row[1],
+                cause=row[2],
+                subject=row[3],
+                began=row[4],
+                latest=row[5],
                 opened=row[6].replace(tzinfo=UTC),
                 metric=row[7],
                 p=row[8],

@@ -32,6 +32,7 @@ WATCHED = {
 """The measures that are scored, by the kind of site."""
 KNOWN_FROM = {"footfall": (), "orders": ("orders", "returns"), "returns": ("orders", "returns")}
 """Measures with the first of which one is known from then on; `events` for what is not named."""
+ALWAYS = Site(id=CHAIN)
 
 
 @dataclass(frozen=True)
@@ -241,7 +242,7 @@ class Watch:
         over: the places that teach nothing; what they show is no chance.
         """
         slots = np.array([calendar.slot(site, window) for site in self._sites], np.int64)
-        node_slot = calendar.slot(Site(id=CHAIN), window)
+        node_slot = calendar.slot(ALWAYS, window)
         scores, shown = self._panel.tick(window, slots, values, ready, node_slot, over)
         least = self._panel.least(scores, shown)
         least[:, [i for i, place in enumerate(self._panel.places) if place in over]] = np.nan
@@ -309,9 +310,9 @@ class Watch:
             [sorted({measure for _, measure in place}), first, stop],
         ).fetchall()
         for site, measure, window, value, imported in rows:
-            i = place.get((site, measure))
-            if i is not None and (imported or not np.isnan(values[window - first, i])):
-                values[window - first, i] = value
+            at = place.get((site, measure))
+            if at is not None and (imported or not np.isnan(values[window - first, at])):
+                values[window - first, at] = value
         for site, since in self._known[0].items():
             if (site, "footfall") in place:
                 values[: max(0, since + 1 - first), place[site, "footfall"]] = np.nan

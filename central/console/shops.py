@@ -84,10 +84,10 @@ def shops(service: Service) -> list[Shop]:
         inside[site] = None if before is None or (site, device) in off else before + gauge.count
     found = []
     for name, state in states.items():
-        site = service.config.site(name)
+        place = service.config.site(name)
         count = inside.get(name)
-        footfall, orders = (_last_hour(service, site, metric) for metric in WATCHED)
-        found.append(Shop(site, state, "" if count is None else str(count), footfall, orders))
+        footfall, orders = (_last_hour(service, place, metric) for metric in WATCHED)
+        found.append(Shop(place, state, "" if count is None else str(count), footfall, orders))
     return sorted(found, key=lambda shop: (_rank(shop.state), shop.site.title.casefold()))
 
 

@@ -42,6 +42,8 @@ LOW = ("footfall", "sessions", "orders")
 """What raises an incident where it is low; people also where they are many."""
 HIGH = ("returns", "coupons", "searches", "zero_result_searches")
 """What raises an incident where it is high."""
+SISTERS = 5
+"""With fewer others in its region a store is judged by itself: one of them would say too much."""
 FEWEST = 3
 """A node has at least so many children."""
 SUMMED = ("footfall", "orders")
@@ -159,20 +161,24 @@ class Panel:
             self.nodes[CHAIN] = tuple(each.site for each in stores)
         self.sites = tuple(series)
         above = [(name, metric, "") for name in self.nodes for metric in SUMMED]
-        self._detector = Detector([*self.sites, *above])
-        self.series = self._detector.series
+        self.series = (*self.sites, *above)
         self.place = {(site, metric): i for i, (site, metric, _) in enumerate(self.series)}
         kinds = {each.site: each.kind for each in members}
         area = {each.site: each.region for each in stores}
         n = len(self.sites)
-        n = len(self.sites)
-        self._given = np.full(n, -1)
+        self._giver = np.full(n, -1)
         for i, (site, metric, _) in enumerate(self.sites):
             giver = GIVEN.get((kinds[site], metric), "")
-            self._given[i] = self.place.get((site, giver), -1)
+            self._giver[i] = self.place.get((site, giver), -1)
+        self._given = np.flatnonzero(self._giver >= 0)
         self._group = np.full(n, -1)
         footfall = [i for i, (_, metric, _) in enumerate(self.sites) if metric == "footfall"]
         self._group[footfall] = hierarchy.groups([area[self.sites[i][0]] for i in footfall])
+        few = np.bincount(self._group[footfall]) <= SISTERS if footfall else np.zeros(0)
+        self._group[[i for i in footfall if few[self._group[i]]]] = -1
+        # What is given something has a twin that is not, for when that is not known.
+        twins = [(site, f"{metric} alone", "") for site, metric, _ in self._of_given()]
+        self._detector = Detector([*self.series, *twins])
         self._own = np.array([metric == "footfall" for _, metric, _ in above], np.bool_)
         self._members = np.zeros((len(above), n), np.bool_)
         for row, (name, metric, _) in enumerate(above):
@@ -211,40 +217,59 @@ class Panel:
         node_slot: the quarter of the week for the nodes. paused: places that are scored and teach
         nothing.
         """
-        n = len(self.sites)
+        n, giver = len(self.sites), self._giver[self._given]
         opened = ready & (slots != CLOSED)
         values = np.where(opened, values, np.nan)
-        slots = np.concatenate([slots, np.full(len(self._members), node_slot)])
+        slots = np.concatenate([slots, np.full(len(self._members), node_slot), slots[self._given]])
         nobody = np.zeros(len(slots), np.bool_)
         plain = self._score(slots, np.full(len(slots), np.nan), nobody, np.ones(len(slots)), nobody)
-        rate = plain.expected[:n]
+        rate, usual = plain.expected[:n], plain.expected[:n].copy()
+        usual[self._given] = plain.expected[len(self.series) :]
 
         exposure = hierarchy.ratio_of_sisters(values, rate, plain.variance[:n], self._group)
-        usually = np.ones(n)
-        given = self._given >= 0
         # What was not seen was as expected, as far as others follow from it.
-        filled = np.where(np.isnan(values), rate * exposure, values)
-        usually[given] = self._last_hour(rate, self.recent.usual, window)
-        came = self._last_hour(filled, self.recent.filled, window)
-        exposure[given] = np.maximum(came, SLIP * usually[given])
-        expected, usual = rate * exposure, rate * usually
+        filled = np.where(np.isnan(values), usual * exposure, values)
+        least = SLIP * self._last_hour(giver, usual, self.recent.usual, window)
+        came = self._last_hour(giver, filled, self.recent.filled, window)
+        exposure[self._given] = np.maximum(came, least)
+        expected = rate * exposure
+        alone = ~(np.isfinite(values[giver]) & np.isfinite(expected[self._given]))
+        alone |= plain.learning[self._given]
+        expected[self._given[alone]] = usual[self._given[alone]]
 
         there = self._members & np.isfinite(values) & np.isfinite(expected)
         seen, held = hierarchy.sums(values, there), hierarchy.sums(usual, there)
         # What its weather does is a region's own to tell, and no part of what it is given.
         above = np.where(self._own, held, hierarchy.sums(expected, there))
-        values = np.concatenate([values, seen])
+        twins = values[self._given]
+        values, filled = np.concatenate([values, seen]), np.concatenate([filled, seen])
         # A node speaks where most of its stores do: one that lags behind is not the region.
         most = 2 * there.sum(axis=1) >= self._members.sum(axis=1)
         opened = np.concatenate([opened, most & there.any(axis=1)])
         learn = np.ones(len(opened), np.bool_)
         for place in paused:
             learn[self.of(place)] = False
-        scores = self._score(slots, values, opened, np.concatenate([exposure, above]), learn)
-        usual = np.concatenate([usual, held * plain.expected[n:]])
-        filled = np.concatenate([filled, seen])
+        scores = self._score(
+            slots,
+            np.concatenate([values, twins]),
+            np.concatenate([opened, opened[self._given]]),
+            np.concatenate([exposure, above, np.ones(len(twins))]),
+            np.concatenate([learn, learn[self._given]]),
+        )
+        scores = self._without_twins(scores, alone)
+        usual = np.concatenate([usual, held * plain.expected[n : len(self.series)]])
         self._remember(opened, window, values, scores, usual, filled)
         return scores, opened & np.isfinite(values) & np.isfinite(scores.expected)
+
+    def _of_given(self) -> list[Key]:
+        return [self.sites[i] for i in self._given]
+
+    def _without_twins(self, scores: Scores, alone: NDArray[np.bool_]) -> Scores:
+        """The scores of the series; a twin's own where that stands alone."""
+        count = len(self.series)
+        at = np.arange(count)
+        at[self._given[alone]] = count + np.flatnonzero(alone)
+        return Scores(**{name: getattr(scores, name)[at] for name in Scores.__dataclass_fields__})
 
     def of(self, place: str) -> list[int]:
         """The series of a site or node."""
@@ -295,8 +320,10 @@ class Panel:
         learn: NDArray[np.bool_],
     ) -> Scores:
         """Each series at its own quarter of the week; unknown where its site is closed."""
-        merged = unknown(len(slots))
-        for slot in np.unique(slots[slots != CLOSED]).tolist():
+        merged, times = unknown(len(slots)), np.unique(slots)
+        if len(times) == 1 and times[0] != CLOSED:
+            return self._detector.tick(int(times[0]), values, ready, exposure, learn)
+        for slot in times[times != CLOSED].tolist():
             here = slots == slot
             scores = self._detector.tick(slot, values, ready & here, exposure, learn)
             merged = Scores(
@@ -308,13 +335,16 @@ class Panel:
         return merged
 
     def _last_hour(
-        self, now: NDArray[np.float64], before: NDArray[np.float64], window: int
+        self,
+        which: NDArray[np.int64],
+        now: NDArray[np.float64],
+        before: NDArray[np.float64],
+        window: int,
     ) -> NDArray[np.float64]:
-        """The last hour's sum of what each series with a giver is given."""
-        giver = self._given[self._given >= 0]
-        late = self.recent.window[: HOUR - 1, giver] > window - HOUR
-        earlier = np.where(late, before[: HOUR - 1, giver], 0.0)
-        return np.asarray(now[giver] + earlier.sum(axis=0))
+        """The last hour's sums of some series."""
+        late = self.recent.window[: HOUR - 1, which] > window - HOUR
+        earlier = np.where(late, before[: HOUR - 1, which], 0.0)
+        return np.asarray(now[which] + earlier.sum(axis=0))
 
     def _remember(
         self,

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from central import windows
 from central.config import Config, Hours, Site
+from central.detect.causes import Tick
 from central.incidents import Incidents
 from central.intake.events import Intake
-from central.detect.causes import Tick
 from central.life import Incident
 from central.store import Store
 from central.watch import Moment, Watch
