@@ -99,7 +99,8 @@ def test_a_camera_is_new_before_it_is_blind(store: Store) -> None:
             town.put(SITE, "watched_seconds", "side", 900.0)
         town.put(SITE, "covered_seconds", "door", 900.0)
         town.window += 1
-        seen += [tick.coverage for tick in town.ticks(town.window)]
+        for tick in town.ticks(town.window):
+            seen.append({camera: shares[0] for camera, shares in tick.coverage.items()})
     assert seen == [{"door": 1.0}, {"door": 1.0, "side": 0.1}, {"door": 1.0, "side": 0.0}]
 
 
