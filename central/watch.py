@@ -17,7 +17,7 @@ from central import calendar, life, windows
 from central.config import Config, Site
 from central.detect.budget import LISTED, WEEKS
 from central.detect.causes import HOUR, SEEING_SHARE, Tick
-from central.detect.detector import Key, Scores
+from central.detect.detector import Key, Scores, band
 from central.detect.panel import CHAIN, Member, Panel, node_of
 from central.life import Limits
 from central.store import Store
@@ -335,6 +335,7 @@ class Watch:
         self, window: int, values: NDArray[np.float64], scores: Scores, ready: NDArray[np.bool_]
     ) -> pa.Table:
         kept, series = self._panel.recent, self._panel.series
+        lower, upper = band(scores.expected, scores.variance)
         spoke = kept.window[0] == window
         value, usual = (
             np.where(spoke, kept.value[0], np.nan),
@@ -350,9 +351,11 @@ class Watch:
                 "value": pa.array(value[rows], from_pandas=True),
                 "usual": pa.array(usual[rows], from_pandas=True),
                 **{
-                    name: pa.array(getattr(scores, name)[rows], from_pandas=True)
-                    for name in ("expected", "variance", "lower", "upper", "p_low", "p_high")
+                    name: pa.array(getattr(scores, name)[rows], pa.float64(), from_pandas=True)
+                    for name in ("expected", "variance", "p_low", "p_high")
                 },
+                "lower": pa.array(lower[rows], from_pandas=True),
+                "upper": pa.array(upper[rows], from_pandas=True),
                 "learning": scores.learning[rows],
             }
         )

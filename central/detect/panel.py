@@ -22,7 +22,9 @@ from numpy.typing import NDArray
 
 from central.detect import hierarchy
 from central.detect.detector import Detector, Key, Scores
+from central.detect.season import LEARNED
 
+Reals = NDArray[np.float64]
 CLOSED = -1
 RECENT = 32
 """Open windows that are remembered of each series."""
@@ -90,7 +92,7 @@ class Reading:
     """One metric of one place: the last open windows, and what the newest is worth.
 
     window, value, expected, variance, usual: (n,) newest first, as `Recent` has them.
-    p_low, p_high: of the scan. span: how many of the known windows the lesser of them covers.
+    p_low, p_high: of the scan. span: how many windows the lesser of them covers.
     """
 
     window: NDArray[np.int64]
@@ -110,9 +112,9 @@ class Reading:
 
     @property
     def since(self) -> int:
-        """The window in which the scan's span begins."""
-        known = self.window[np.isfinite(self.value)]
-        return int(known[max(0, min(self.span, len(known)) - 1)])
+        """The window in which the scan's span begins: the first known one of it."""
+        first = int(self.window[0]) - max(self.span, 1) + 1
+        return int(self.window[np.isfinite(self.value) & (self.window >= first)].min(initial=first))
 
     def sum(self, since: int) -> Sum | None:
         """From a window on, where both value and expectation are known; None where they never are.
@@ -218,46 +220,51 @@ class Panel:
         nothing.
         """
         n, giver = len(self.sites), self._giver[self._given]
-        opened = ready & (slots != CLOSED)
-        values = np.where(opened, values, np.nan)
         slots = np.concatenate([slots, np.full(len(self._members), node_slot), slots[self._given]])
-        nobody = np.zeros(len(slots), np.bool_)
-        plain = self._score(slots, np.full(len(slots), np.nan), nobody, np.ones(len(slots)), nobody)
-        rate, usual = plain.expected[:n], plain.expected[:n].copy()
-        usual[self._given] = plain.expected[len(self.series) :]
+        there = np.concatenate([ready, (self._members & ready).any(axis=1), ready[self._given]])
+        opened = ready & (slots[:n] != CLOSED)
+        if not opened.any():
+            self._detector.rest(there)
+            return unknown(len(self.series)), np.zeros(len(self.series), np.bool_)
+        values = np.where(opened, values, np.nan)
+        rate, spread, evidence = self._expectation(slots)
+        usual = rate[:n].copy()
+        usual[self._given] = rate[len(self.series) :]
 
-        exposure = hierarchy.ratio_of_sisters(values, rate, plain.variance[:n], self._group)
+        exposure = hierarchy.ratio_of_sisters(values, rate[:n], spread[:n], self._group)
         # What was not seen was as expected, as far as others follow from it.
         filled = np.where(np.isnan(values), usual * exposure, values)
         least = SLIP * self._last_hour(giver, usual, self.recent.usual, window)
         came = self._last_hour(giver, filled, self.recent.filled, window)
         exposure[self._given] = np.maximum(came, least)
-        expected = rate * exposure
+        expected = rate[:n] * exposure
         alone = ~(np.isfinite(values[giver]) & np.isfinite(expected[self._given]))
-        alone |= plain.learning[self._given]
+        alone |= evidence[self._given] < LEARNED * exposure[self._given]
         expected[self._given[alone]] = usual[self._given[alone]]
 
-        there = self._members & np.isfinite(values) & np.isfinite(expected)
-        seen, held = hierarchy.sums(values, there), hierarchy.sums(usual, there)
+        summed = self._members & np.isfinite(values) & np.isfinite(expected)
+        seen, held = hierarchy.sums(values, summed), hierarchy.sums(usual, summed)
         # What its weather does is a region's own to tell, and no part of what it is given.
-        above = np.where(self._own, held, hierarchy.sums(expected, there))
+        above = np.where(self._own, held, hierarchy.sums(expected, summed))
         twins = values[self._given]
         values, filled = np.concatenate([values, seen]), np.concatenate([filled, seen])
         # A node speaks where most of its stores do: one that lags behind is not the region.
-        most = 2 * there.sum(axis=1) >= self._members.sum(axis=1)
-        opened = np.concatenate([opened, most & there.any(axis=1)])
-        learn = np.ones(len(opened), np.bool_)
+        most = 2 * summed.sum(axis=1) >= self._members.sum(axis=1)
+        opened = np.concatenate([opened, most & summed.any(axis=1)])
+        over = np.zeros(len(opened), np.bool_)
         for place in paused:
-            learn[self.of(place)] = False
+            over[self.of(place)] = True
+        open_all = np.concatenate([opened, opened[self._given]])
+        self._detector.rest(there & ~open_all)
         scores = self._score(
             slots,
             np.concatenate([values, twins]),
-            np.concatenate([opened, opened[self._given]]),
+            open_all,
             np.concatenate([exposure, above, np.ones(len(twins))]),
-            np.concatenate([learn, learn[self._given]]),
+            np.concatenate([over, over[self._given]]),
         )
         scores = self._without_twins(scores, alone)
-        usual = np.concatenate([usual, held * plain.expected[n : len(self.series)]])
+        usual = np.concatenate([usual, held * rate[n : len(self.series)]])
         self._remember(opened, window, values, scores, usual, filled)
         return scores, opened & np.isfinite(values) & np.isfinite(scores.expected)
 
@@ -311,21 +318,39 @@ class Panel:
             np.minimum.at(found[row], self._at, np.where(sure, p, np.inf))
         return np.where(np.isinf(found), np.nan, found)
 
+    def _expectation(self, slots: NDArray[np.int64]) -> tuple[Reals, Reals, Reals]:
+        """Rate, variance at exposure 1 and evidence of each series at its own slot."""
+        found = np.full((3, len(slots)), np.nan)
+        for slot in np.unique(slots[slots != CLOSED]).tolist():
+            here = slots == slot
+            for row, now in zip(found, self._detector.expectation(slot), strict=True):
+                row[here] = now[here]
+        return found[0], found[1], found[2]
+
     def _score(
         self,
         slots: NDArray[np.int64],
         values: NDArray[np.float64],
         ready: NDArray[np.bool_],
         exposure: NDArray[np.float64],
-        learn: NDArray[np.bool_],
+        over: NDArray[np.bool_],
     ) -> Scores:
-        """Each series at its own quarter of the week; unknown where its site is closed."""
-        merged, times = unknown(len(slots)), np.unique(slots)
-        if len(times) == 1 and times[0] != CLOSED:
-            return self._detector.tick(int(times[0]), values, ready, exposure, learn)
-        for slot in times[times != CLOSED].tolist():
+        """Each series at its own quarter of the week; unknown where its site is closed.
+
+        over: (series,), True where the window teaches nothing.
+        """
+        times = np.unique(slots[slots != CLOSED]).tolist()
+        merged = unknown(len(slots))
+        state = self._detector.state
+        for slot in times:
             here = slots == slot
-            scores = self._detector.tick(slot, values, ready & here, exposure, learn)
+            known = [kept[..., over].copy() for kept in (state.rate[slot], state.mass[slot])]
+            spread = [kept[..., over].copy() for kept in (state.squares, state.units)]
+            scores = self._detector.tick(slot, values, ready & here, exposure)
+            state.rate[slot, over], state.mass[slot, over] = known
+            state.squares[:, over], state.units[:, over] = spread
+            if len(times) == 1:
+                return scores
             merged = Scores(
                 **{
                     name: np.where(here, getattr(scores, name), getattr(merged, name))
@@ -371,14 +396,8 @@ class Panel:
 
 def unknown(series: int) -> Scores:
     """The scores of series whose sites are closed."""
-    nothing, certain = np.full(series, np.nan), np.ones(series)
-    return Scores(
-        expected=nothing,
-        variance=nothing,
-        lower=nothing,
-        upper=nothing,
-        p_low=certain,
-        p_high=certain,
-        windows=np.zeros(series, np.int64),
-        learning=np.ones(series, np.bool_),
-    )
+    found = {name: np.ones(series) for name in Scores.__dataclass_fields__}
+    found["expected"] = found["variance"] = np.full(series, np.nan)
+    found["windows"] = np.zeros(series)
+    found["learning"] = np.ones(series, np.bool_)
+    return Scores(**found)  # type: ignore[arg-type]

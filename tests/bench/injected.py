@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 
 from central.config import Site
 from central.detect import causes, kernels
-from central.detect.panel import CHAIN, Member, Panel, node_of
+from central.detect.panel import CHAIN, CLOSED, Member, Panel, node_of
 from central.life import Incident, Key, Limits, limits, paused, real, step
 from tests.bench.injected_town import (
     DAY,
@@ -56,6 +56,8 @@ LEARN, TEST = 6, 4
 PUSHED, LISTED = 0.1, 1.0
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 ECHO = 16
+NIGHT = 16
+"""Closed windows between two days: as many as the scan looks back on."""
 RIGHT = {
     "blind": "sensor",
     "silent": "sensor",
@@ -150,6 +152,9 @@ class Room:
             slot = int(chain.slots[at])
             window = at // DAY * 96 + slot % 96
             slots = np.full(values.shape[1], slot)
+            if at % DAY == 0:
+                for night in range(window - NIGHT, window):
+                    self.panel.tick(night, np.full_like(slots, CLOSED), values[at], ready, CLOSED)
             scores, shown = self.panel.tick(
                 window, slots, values[at], ready, slot, paused(self.real, window)
             )

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pytest
 
 from central.detect.detector import Detector, threshold, usual_range
-from central.detect.kernels import SLOTS
+from central.detect.state import SLOTS
 from deploy.demo import generator
 from edge import wire
 

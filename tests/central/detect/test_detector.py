@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from central.detect.detector import Detector, Scores, threshold, usual_range
-from central.detect.kernels import SLOTS
+from central.detect.detector import Detector, Scores, band, threshold, usual_range
+from central.detect.state import SLOTS
 
 BUDGET = 0.1
 LIMIT = threshold(BUDGET, SLOTS, 2)
@@ -91,7 +91,8 @@ def test_the_band_holds_ordinary_windows_and_learning_is_said() -> None:
         assert scores.learning.all() == (tick < 3 * SLOTS)
         if tick >= 6 * SLOTS and week[slot] > 0:
             # The band is of real numbers, the counts are whole: half a count is its edge's due.
-            within = (values >= scores.lower - 0.5) & (values <= scores.upper + 0.5)
+            lower, upper = band(scores.expected, scores.variance)
+            within = (values >= lower - 0.5) & (values <= upper + 0.5)
             inside, total = inside + int(within.sum()), total + 300
     assert 0.94 <= inside / total <= 0.985
 

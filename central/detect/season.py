@@ -1,0 +1,112 @@
+"""What each series should show at a slot of the week, and what a value teaches it.
+
+Like all kernels of every tick: float32, loops without branches over contiguous rows, which a
+compiler turns into vector instructions. `first` is the first series of a block.
+"""
+
+import numpy as np
+from numba import njit
+
+from central.detect.state import DAYS, WIDTHS, Family, Real, State
+
+_f = np.float32
+_ZERO, _HALF, _ONE, _TINY = _f(0), _f(0.5), _f(1), _f(1e-30)
+FULL, KEEP = _f(7), _f(7 / 8)
+"""A slot gathers eight weeks of exposure; then it keeps so much of them from week to week."""
+LEARNED = _f(2.5)
+"""Evidence of three weeks, in exposures; before it a value far below may restart a slot."""
+NEIGHBOUR = 0.5
+"""Weight of the slots beside, halved again two slots away, before they are found to differ."""
+OTHER_DAY = 0.25
+"""Weight of the same time on another day, before it is found to differ."""
+ALIKE = _f(4)
+"""Squared standard errors of difference at which another slot counts for a quarter."""
+LEAST_MEAN = _f(0.05)
+"""The least mean, in units of dispersion, that a tail is taken of: weeks of zeros prove no zero."""
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def measure_dispersion(state: State, family: Family, slot: int, first: int, phi: Real) -> None:
+    """Write the dispersion of sums over 1, 4 and 16 ticks; phi: (3, block)."""
+    series = phi.shape[1]
+    level = state.rate[slot, first : first + series]
+    for width in range(len(WIDTHS)):
+        squares = state.squares[width, first : first + series]
+        units = state.units[width, first : first + series]
+        row = phi[width]
+        for i in range(series):
+            least = family.least + family.relative * level[i] * level[i]
+            row[i] = max(least, squares[i] / max(units[i], _TINY))
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def smooth(
+    state: State, family: Family, slot: int, first: int, phi: Real, rate: Real, weight: Real
+) -> None:
+    """Write each series' rate at a slot, and the exposure that it rests on; all (block,).
+
+    The slot's own rate, smoothed with the two slots on either side and pooled with the same
+    time on the other days. Each of those weighs less the more standard errors it lies away
+    (a bilateral filter, Tomasi & Manduchi 1998), so that an opening hour stays an edge. A slot
+    that has seen nothing of its own takes the others as they are; `weight` is 0, and `rate`
+    NaN, where this time was seen on no day.
+    """
+    series = weight.size
+    slots = state.rate.shape[0]
+    day = slots // DAYS
+    own = state.rate[slot, first : first + series]
+    own_mass = state.mass[slot, first : first + series]
+    evidence = np.empty(series, _f)
+    for i in range(series):
+        evidence[i] = weight[i] = own_mass[i]
+        rate[i] = own_mass[i] * own[i]
+    for other in range(1, DAYS + 4):
+        if other < DAYS:
+            row, share = (slot + other * day) % slots, _f(OTHER_DAY)
+        else:
+            step = other - DAYS - 2 if other < DAYS + 2 else other - DAYS - 1
+            row, share = (slot + step) % slots, _f(NEIGHBOUR / abs(step))
+        others = state.rate[row, first : first + series]
+        mass = state.mass[row, first : first + series]
+        for i in range(series):
+            level = _HALF * (others[i] + own[i])
+            unit = family.constant + level * (family.linear - family.quadratic * level)
+            apart = others[i] - own[i]
+            near = ALIKE * phi[i] * (unit + LEAST_MEAN) * max(own_mass[i] + mass[i], _TINY)
+            alike = near / (near + apart * apart * own_mass[i] * mass[i])
+            pooled = share * mass[i] * alike * alike
+            weight[i] += pooled
+            rate[i] += pooled * others[i]
+        if other < DAYS:
+            for i in range(series):
+                evidence[i] += mass[i]
+    for i in range(series):
+        weight[i] = weight[i] if evidence[i] > _ZERO else _ZERO
+        rate[i] = rate[i] / weight[i]
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def teach(
+    rate: Real, mass: Real, family: Family, value: Real, exposure: Real, expected: Real,
+    width: Real, heard: Real,
+) -> None:  # fmt: skip
+    """Let values teach the rate of their slot (block,), clipped to what was to be expected.
+
+    A slot's first value is taken as it is. So that one wild first value cannot last, a slot that
+    has not yet learned starts again from a value far below what it expects; a gauge also from one
+    far above. width: how far is far.
+    """
+    for i in range(rate.size):
+        # One more above: a rare single count must be able to teach a slot that expects none.
+        upper = expected[i] + width[i] + family.linear
+        taught = min(max(value[i], expected[i] - width[i]), upper)
+        gap = expected[i] - value[i]
+        gap = gap if family.linear > _ZERO else abs(gap)
+        afresh = (mass[i] <= LEARNED * exposure[i]) & (gap > width[i])
+        afresh = afresh | (mass[i] == _ZERO)
+        total = max(KEEP * mass[i], min(mass[i], FULL * exposure[i])) + exposure[i]
+        moved = rate[i] + (taught - rate[i] * exposure[i]) / total
+        moved = value[i] / exposure[i] if afresh else moved
+        total = exposure[i] if afresh else total
+        rate[i] = moved if heard[i] > _ZERO else rate[i]
+        mass[i] = total if heard[i] > _ZERO else mass[i]
