@@ -128,10 +128,12 @@ def step(
     findings = {finding.key: finding for finding in found}
     after: dict[Key, Incident] = {}
     for key, incident in before.items():
+        if incident.resolved and incident.held <= 0:
+            continue
         tick = ticks.get(incident.site)
-        kept = incident if tick is None else _go_on(incident, findings.pop(key, None), tick, now)
-        if kept.held > 0:
-            after[key] = kept
+        after[key] = incident
+        if tick is not None:
+            after[key] = _go_on(incident, findings.pop(key, None), tick, now)
     for key, finding in findings.items():
         nodes = _nodes(finding.place, after, leaves) if key[1] == "trade" else []
         if not any(finding.since <= node.latest for node in nodes):

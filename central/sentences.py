@@ -69,7 +69,8 @@ def _what(known: Evidence) -> str:
             return "tills stopped" if stopped else "few sales"
         return "orders stopped" if stopped else "few orders"
     if known.cause == "sensor" and known.subject:
-        return f"camera {known.subject} has been blind since {known.since}"
+        blind = f"camera {known.subject} has been blind since {known.since}"
+        return f"{blind}. What it counts is not known, and raises no alert meanwhile"
     return {
         "sensor": "people are not counted" if shop else "visits are not counted",
         "data": "data are missing, or all shops have one fault",
@@ -113,9 +114,7 @@ def _counts(known: Evidence) -> str:
 
 def _more(known: Evidence) -> list[str]:
     said = []
-    if known.subject:
-        said.append("What it counts is not known, and raises no alert meanwhile.")
-    elif known.cause == "sensor":
+    if known.cause == "sensor" and not known.subject:
         said.append("Footfall raises no alert meanwhile.")
     elif known.cause == "orders" and known.site.kind == "store":
         said.append("Footfall is not known.")

@@ -354,8 +354,8 @@ class Watch:
                     name: pa.array(getattr(scores, name)[rows], pa.float64(), from_pandas=True)
                     for name in ("expected", "variance", "p_low", "p_high")
                 },
-                "lower": pa.array(lower[rows], from_pandas=True),
-                "upper": pa.array(upper[rows], from_pandas=True),
+                "lower": pa.array(lower[rows], pa.float64(), from_pandas=True),
+                "upper": pa.array(upper[rows], pa.float64(), from_pandas=True),
                 "learning": scores.learning[rows],
             }
         )

@@ -180,15 +180,12 @@ def _low(tick: Tick, metric: str, web: Tick | None) -> Finding:
 
 
 def _usual_sales(orders: Reading, people: Reading | None, since: int) -> Sum | None:
-    """Orders against what they would be had people come as expected."""
-    given = orders.sum(since)
+    """Orders against what they would be had people come as expected, where those are known."""
+    given = orders.sum(since, people)
     if given is None or people is None or given.expected <= 0:
         return given
-    usual = orders.expected.copy()
-    usual[np.isfinite(orders.usual)] = orders.usual[np.isfinite(orders.usual)]
-    here = (orders.window >= since) & np.isfinite(orders.value) & np.isfinite(orders.expected)
-    expected = float(usual[here].sum()) * people.share_of_usual(since)
-    return Sum(given.observed, expected, given.variance * expected / given.expected)
+    share = people.share_of_usual(since) / max(orders.share_of_usual(since, people), 1e-9)
+    return Sum(given.observed, given.expected * share, given.variance * share)
 
 
 def story(people: Sum, sales: Sum | None) -> Story:

@@ -116,12 +116,19 @@ class Reading:
         first = int(self.window[0]) - max(self.span, 1) + 1
         return int(self.window[np.isfinite(self.value) & (self.window >= first)].min(initial=first))
 
-    def sum(self, since: int) -> Sum | None:
-        """From a window on, where both value and expectation are known; None where they never are.
+    @property
+    def heard(self) -> NDArray[np.bool_]:
+        """Where both value and expectation are known, (n,)."""
+        return np.isfinite(self.value) & np.isfinite(self.expected)
+
+    def sum(self, since: int, beside: "Reading | None" = None) -> Sum | None:
+        """From a window on, where it is known, and the one beside it too; None where that is never.
 
         The variance is that of a sum of independent windows.
         """
-        here = (self.window >= since) & np.isfinite(self.value) & np.isfinite(self.expected)
+        here = (self.window >= since) & self.heard
+        if beside is not None:
+            here &= np.isin(self.window, beside.window[beside.heard])
         if not here.any():
             return None
         return Sum(
@@ -130,9 +137,11 @@ class Reading:
             float(self.variance[here].sum()),
         )
 
-    def share_of_usual(self, since: int) -> float:
+    def share_of_usual(self, since: int, beside: "Reading | None" = None) -> float:
         """What was expected, given what is known, over what was usual."""
         here = (self.window >= since) & np.isfinite(self.expected) & (self.usual > 0)
+        if beside is not None:
+            here &= np.isin(self.window, beside.window[beside.heard])
         usual = float(self.usual[here].sum())
         return float(self.expected[here].sum()) / usual if usual > 0 else 1.0
 
@@ -349,7 +358,7 @@ class Panel:
             scores = self._detector.tick(slot, values, ready & here, exposure)
             state.rate[slot, over], state.mass[slot, over] = known
             state.squares[:, over], state.units[:, over] = spread
-            if len(times) == 1:
+            if here.all():
                 return scores
             merged = Scores(
                 **{
