@@ -119,20 +119,18 @@ def detect(
     """Score a series against its own past, and alert under a budget of false episodes a week."""
     marks = ical.mark(events, table.times)
     scored, ignored = _score(table, kind, events, marks, say)
-    sides = {"both": (scored.p_low, scored.p_high), "high": (scored.p_high,)}
     say("calibrating")
-    p = budgets.combine(np.stack(sides.get(side, (scored.p_low,))))
-    if side != "high":
-        p = budgets.combine(np.stack([p, scored.p_zero]))
+    low = budgets.combine(np.stack([scored.p_low, scored.drift_low, scored.silence]))
+    high = budgets.combine(np.stack([scored.p_high, scored.drift_high]))
+    p = {"both": budgets.combine(np.stack([low, high])), "low": low, "high": high}[side]
     week = (table.times - table.times[0]) // WEEK
     p = budgets.calibrate(p[:, None], week)
     budgeted = budgets.spend(p, week, budget, ticks=max(1, WEEK // table.step))
     cause = np.full(table.times.size, "", "<U8")
     cause[np.isnan(p[:, 0])] = "learning"
-    low = scored.p_low <= scored.p_high
     told = budgeted.episode[:, 0] > 0
-    cause[told] = np.where(low[told], "low", "high")
-    cause[told & (scored.p_zero <= DEAD)] = "sensor?"
+    cause[told] = np.where(low[told] < high[told], "low", "high")
+    cause[told & (low < high) & (scored.silence <= DEAD)] = "sensor?"
     cause[np.isnan(table.values)] = "absent"
     cause[table.impossible] = "sensor"
     cause[ignored] = "calendar"
@@ -243,7 +241,7 @@ def summary(table: Table, found: Detected) -> str:
     absent = np.count_nonzero(np.isnan(table.values))
     gaps = _missing(table)
     lines = [
-        f"{table.times.size:,} rows, one every {spell(table.step)}, {_day(table, 0)} to"
+        f"{table.times.size:,} rows, {spell(table.step)} apart, {_day(table, 0)} to"
         f" {_day(table, -1)}; {absent:,} of them absent, and {gaps:,} more not there",
         *table.notes,
     ]

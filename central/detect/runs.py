@@ -48,7 +48,7 @@ def accumulate(
         tilt *= theta * theta * variance * _HALF
         after = max(_ZERO, drift[i] + theta * residual[i] - tilt)
         after = after if scored[i] > _ZERO else drift[i]
-        tail = tails.decay(after + OVERSHOOT)
+        tail = tails.decay(after + OVERSHOOT * theta * theta * variance)
         p[i] = tail if (after > _ZERO) & (scored[i] > _ZERO) else _ONE
         drift[i] = after if after < RESET else _ZERO
 

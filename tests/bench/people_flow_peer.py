@@ -8,12 +8,14 @@ besides the counts' square roots, how far those are from the mean of their slot 
 
 * river's HalfSpaceTrees learns row by row, with its defaults, features scaled as they come.
 * PyOD's IForest is fitted anew each day to all days before, with its defaults.
-* STL (statsmodels, robust) is fitted anew each week to all rows up to the end of that week, so that
-  it even sees the days ahead; the score is the residual in robust standard deviations, the larger
-  of the channels'.
+* STL (statsmodels, its defaults, a season of a week) is fitted anew each day to all rows up to the
+  end of that day; the score is the residual in standard deviations, the larger of the channels'.
+* STL once more, fitted once to all rows: it knows weeks that are still to come, and no monitor could
+  do the same.
 """
 
 import sys
+from typing import Any
 
 import numpy as np
 from pyod.models.iforest import IForest
@@ -23,7 +25,7 @@ from statsmodels.tsa.seasonal import STL
 DAY, WEEK = 48, 336
 
 
-def features(counts: np.ndarray, slot: np.ndarray) -> np.ndarray:
+def features(counts: Any, slot: Any) -> Any:
     """Square roots, and those less the mean of earlier weeks: (rows, 2 × channels)."""
     root = np.sqrt(counts)
     total, seen = np.zeros((WEEK, counts.shape[1])), np.zeros(WEEK)
@@ -36,7 +38,7 @@ def features(counts: np.ndarray, slot: np.ndarray) -> np.ndarray:
     return np.hstack([root, apart])
 
 
-def half_space_trees(rows: np.ndarray) -> np.ndarray:
+def half_space_trees(rows: Any) -> Any:
     """A score for each row, from those before."""
     model = compose.Pipeline(preprocessing.MinMaxScaler(), anomaly.HalfSpaceTrees(seed=1))
     scores = []
@@ -47,7 +49,7 @@ def half_space_trees(rows: np.ndarray) -> np.ndarray:
     return np.array(scores)
 
 
-def isolation_forest(rows: np.ndarray) -> np.ndarray:
+def isolation_forest(rows: Any) -> Any:
     """A score for each row, from the days before."""
     scores = np.zeros(len(rows))
     for start in range(WEEK, len(rows), DAY):
@@ -57,15 +59,16 @@ def isolation_forest(rows: np.ndarray) -> np.ndarray:
     return scores
 
 
-def stl(counts: np.ndarray) -> np.ndarray:
-    """A score for each row, from those up to the end of its week."""
+def stl(counts: Any, step: int) -> Any:
+    """A score for each row, from those up to the end of the `step` rows that it lies in."""
     scores = np.zeros(len(counts))
-    for start in range(3 * WEEK, len(counts), WEEK):
+    for start in range(0, len(counts), step):
+        if start + step < 3 * WEEK:
+            continue
         for channel in counts.T:
-            residual = STL(channel[: start + WEEK], period=WEEK, robust=True).fit().resid
-            spread = 1.4826 * np.median(np.abs(residual[:start] - np.median(residual[:start])))
-            week = residual[start : start + WEEK] / max(float(spread), 0.1)
-            scores[start : start + WEEK] = np.maximum(scores[start : start + WEEK], week)
+            residual = STL(channel[: start + step], period=WEEK).fit().resid
+            part = residual[start : start + step] / np.std(residual)
+            scores[start : start + step] = np.maximum(scores[start : start + step], part)
     return scores
 
 
@@ -74,14 +77,13 @@ def main() -> None:
     given = np.load(sys.argv[1])
     counts, slot = given["counts"], given["slot"]
     rows = features(counts, slot)
-    np.savez(
-        sys.argv[2],
-        **{
-            "river HalfSpaceTrees": half_space_trees(rows),
-            "PyOD IForest": isolation_forest(rows),
-            "STL residual": stl(counts),
-        },
-    )
+    scores: dict[str, Any] = {
+        "river HalfSpaceTrees": half_space_trees(rows),
+        "PyOD IForest": isolation_forest(rows),
+        "STL residual": stl(counts, DAY),
+        "STL residual, hindsight": stl(counts, len(counts)),
+    }
+    np.savez(sys.argv[2], **scores)
 
 
 if __name__ == "__main__":
