@@ -93,7 +93,8 @@ def peak(
     for i in range(threshold.size):
         over = _f(p[i])
         if over > _ZERO:
-            p[i] = BEYOND * tails.pareto(over, excess[i], excess_squares[i])
+            mean, square = np.float64(excess[i]), np.float64(excess_squares[i])
+            p[i] = BEYOND * tails.pareto(np.float64(over), mean, square)
         else:
             p[i] = 1.0
     for i in range(threshold.size):

@@ -131,8 +131,8 @@ def far(
             exposure += state.exposure[row, i]
         side = 0 if look < WIDTHS[1] else 1
         share = (look + 1 - WIDTHS[side]) / (WIDTHS[side + 1] - WIDTHS[side])
-        dispersion = float(phi[side, j])
-        dispersion += share * (float(phi[side + 1, j]) - dispersion)
+        dispersion = np.float64(phi[side, j])
+        dispersion += share * (np.float64(phi[side + 1, j]) - dispersion)
         least = family.linear * LEAST_MEAN * dispersion
         usual = dispersion * max(spread, least)
         lean = (2.0 * dispersion - 1.0) * skew / 3.0 * residual
@@ -149,7 +149,7 @@ def far(
     if family.linear == 0.0 or max(count, mean) > EXACT_TO:
         p = tails.normal_exact(deviations)
     elif family.quadratic > 0.0:
-        least = min(float(LEAST_MEAN), 0.5 * trials)
+        least = min(np.float64(LEAST_MEAN), 0.5 * trials)
         mean = min(max(mean, least), trials - least)
         if sign < 0.0:
             p = tails.share_low(count, trials, mean, variance)

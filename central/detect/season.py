@@ -10,7 +10,7 @@ from numba import njit
 from central.detect.state import DAYS, WIDTHS, Family, Real, State
 
 _f = np.float32
-_ZERO, _HALF, _ONE, _TINY = _f(0), _f(0.5), _f(1), _f(1e-30)
+_ZERO, _HALF, _TINY, _NAN = _f(0), _f(0.5), _f(1e-30), _f(np.nan)
 FULL, KEEP = _f(7), _f(7 / 8)
 """A slot gathers eight weeks of exposure; then it keeps so much of them from week to week."""
 LEARNED = _f(2.5)
@@ -82,7 +82,7 @@ def smooth(
                 evidence[i] += mass[i]
     for i in range(series):
         weight[i] = weight[i] if evidence[i] > _ZERO else _ZERO
-        rate[i] = rate[i] / weight[i]
+        rate[i] = rate[i] / weight[i] if weight[i] > _ZERO else _NAN
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
