@@ -29,7 +29,7 @@ TOGETHER = 4
 A_DAY = 5
 """Incidents of which somebody is told in 24 hours; those that cost most come first."""
 DAY = 96
-SURER = 0.85
+SURER = 0.8
 """The share of a budget to ask for: a baseline grows surer with the weeks, so that the limit of
 the weeks before spends somewhat more in the one after (1.25 times, of generated chains)."""
 PAUSE = 7 * DAY
@@ -130,9 +130,10 @@ def step(
     for key, incident in before.items():
         if incident.resolved and incident.held <= 0:
             continue
-        tick = ticks.get(incident.site)
-        after[key] = incident
-        if tick is not None:
+        tick, finding = ticks.get(incident.site), findings.get(key)
+        if tick is None:
+            after[key] = incident
+        elif not (incident.resolved and finding and _worse(incident, finding, tick)):
             after[key] = _go_on(incident, findings.pop(key, None), tick, now)
     for key, finding in findings.items():
         nodes = _nodes(finding.place, after, leaves) if key[1] == "trade" else []
@@ -246,8 +247,10 @@ def _still(incident: Incident, finding: Finding | None, tick: Tick) -> Incident:
     )
 
 
-def _worse(incident: Incident, finding: Finding) -> bool:
-    return finding.cause != incident.cause or finding.p < incident.p
+def _worse(incident: Incident, finding: Finding, tick: Tick) -> bool:
+    """Whether what comes after an end is another matter, or worse, and so told as new."""
+    other = finding.cause != incident.cause or finding.p < incident.p
+    return other and _anew(incident, finding.metric, tick)
 
 
 def _anew(incident: Incident, metric: str, tick: Tick) -> bool:

@@ -138,14 +138,6 @@ class Room:
             if judge and at % WEEK == 0:
                 week = np.arange(len(self.least)) // WEEK
                 self.limits = limits(np.array(self.least), week, PUSHED, LISTED)
-                print(
-                    at // WEEK,
-                    self.limits,
-                    [
-                        float(np.isfinite(np.array(self.least)[-WEEK:, 0]).mean()),
-                        float((np.array(self.least)[-WEEK:, 0] < 1e-3).mean()),
-                    ],
-                )
             self.least.append(least)
             self.windows.append(window)
             if judge:
