@@ -36,13 +36,14 @@ class Incidents:
     """The open incidents, and the file they are kept in.
 
     `open`, by (site, family of causes, subject), is replaced and never changed: other threads read
-    it. `real`, by place, is from when on what it shows is no chance.
+    it. `real`, by place, is from when on what it shows is no chance. `opened` and `told` count the
+    incidents since the start, and those of which somebody was told.
     """
 
     def __init__(self, store: Store, config: Config) -> None:
         self._store, self._config = store, config
         self._cursor = store.central()
-        self.opened = 0
+        self.opened = self.told = 0
         # Those that ended of late too: the scan still looks back on them.
         rows = self._cursor.execute(
             "select id, site, cause, subject, began, latest, opened, metric, p, lost, money,"
@@ -102,6 +103,7 @@ class Incidents:
         self._held = {key: each for key, each in after.items() if each.held > 0}
         known = {incident.id for incident in before.values()}
         self.opened += len({incident.id for incident in changed} - known)
+        self.told += sum(incident.pushed == moment.window for incident in changed)
         self.real = life.real(self._held, moment.leaves, limits)
         current = {incident.id: incident for incident in after.values()}
         return [current[incident.id] for incident in changed]

@@ -213,12 +213,6 @@ def _open(finding: Finding, tick: Tick, now: datetime) -> Incident:
 
 def _go_on(incident: Incident, finding: Finding | None, tick: Tick, now: datetime) -> Incident:
     if incident.resolved:
-        if (
-            finding is not None
-            and _worse(incident, finding)
-            and _anew(incident, finding.metric, tick)
-        ):
-            return _open(finding, tick, now)
         if finding is not None and _anew(incident, finding.metric, tick):
             return _still(replace(incident, resolved=None, held=HELD, calm=0), finding, tick)
         return replace(incident, held=incident.held - (1 if tick.opened else 0))

@@ -29,22 +29,36 @@ def ratio_of_sisters(
     values, expected, variance: (n,) of one window, NaN where absent. group: (n,) from 0, or -1
     for a store without sisters, whose ratio is 1. Weather and holidays are common to a region, so
     that a store is judged given how its sisters do. No store counts for itself, and each counts no
-    further than `CLIP` standard deviations from its own expectation.
+    further than `CLIP` standard deviations from the group's median (one step of Huber's
+    M-estimator, 1964, Annals of Mathematical Statistics 35), so that one that fails says little.
 
-    >>> one, usual = np.array([80.0, 80.0, 20.0]), np.full(3, 100.0)
-    >>> ratio_of_sisters(one, usual, np.full(3, 1e4), np.zeros(3, np.int64)).round(2).tolist()
-    [0.6, 0.6, 0.84]
+    >>> one, usual = np.array([80.0, 80.0, 10.0]), np.full(3, 100.0)
+    >>> ratio_of_sisters(one, usual, np.full(3, 25.0), np.zeros(3, np.int64)).round(2).tolist()
+    [0.8, 0.8, 0.84]
     """
-    width = CLIP * np.sqrt(variance)
-    known = np.isfinite(values) & np.isfinite(width) & (group >= 0)
-    seen = np.where(known, np.clip(values, expected - width, expected + width), 0.0)
-    usual = np.where(known, expected, 0.0)
-    groups = int(group.max(initial=-1)) + 1
-    place = np.where(group >= 0, group, groups)
-    all_seen = np.bincount(place, seen, groups + 1)[place]
-    all_usual = np.bincount(place, usual, groups + 1)[place]
-    others = (all_seen - seen + BELIEF) / (all_usual - usual + BELIEF)
-    return np.where(group >= 0, np.maximum(others, 0.0), 1.0)
+    known = np.isfinite(values) & np.isfinite(variance) & (expected > 0.0) & (group >= 0)
+    ratio = np.ones(len(values))
+    for each in np.unique(group[known]).tolist():
+        mine = known & (group == each)
+        count, usual = values[mine], expected[mine]
+        middle = weighted_median(count / usual, usual) * usual
+        width = CLIP * np.sqrt(variance[mine] * middle / usual + 1.0)
+        seen = np.clip(count, middle - width, middle + width)
+        ratio[group == each] = max(0.0, (seen.sum() + BELIEF) / (usual.sum() + BELIEF))
+        others = (seen.sum() - seen + BELIEF) / (usual.sum() - usual + BELIEF)
+        ratio[mine] = np.maximum(others, 0.0)
+    return ratio
+
+
+def weighted_median(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
+    """The least of (n,) values that half of the weight does not exceed; n is at least 1.
+
+    >>> weighted_median(np.array([3.0, 1.0, 2.0]), np.array([1.0, 1.0, 3.0]))
+    2.0
+    """
+    order = np.argsort(values, kind="stable")
+    below = np.cumsum(weights[order])
+    return float(values[order[np.searchsorted(below, 0.5 * below[-1])]])
 
 
 def sums(values: NDArray[np.float64], members: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -195,7 +195,7 @@ def test_a_restart_neither_repeats_nor_loses(store: Store, stop: int) -> None:
             town.put(SITE, "orders", "pos", 0)
             next(town.ticks(town.window + 1), None)
             town.restart()
-            assert town.incidents.opened == 0
+            assert town.incidents.told == 0
         town.quarter(sales=sales)
     assert town.said() == [("conversion", "", "opened"), ("conversion", "", "resolved")]
     assert len(listed(store)) == 1

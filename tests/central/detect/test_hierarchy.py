@@ -45,26 +45,36 @@ def test_no_series_has_no_discoveries() -> None:
 @given(
     st.lists(
         st.tuples(
-            st.one_of(st.floats(0, 500), st.just(np.nan)),
-            st.floats(1, 500),
+            st.one_of(st.integers(0, 500), st.just(np.nan)),
+            st.integers(1, 500),
             st.sampled_from([-1, 0, 1]),
         ),
         min_size=1,
         max_size=12,
     )
 )
-def test_sisters_are_all_others_of_the_group(rows: list[tuple[float, float, int]]) -> None:
-    values, expected, group = (np.array(column) for column in zip(*rows, strict=True))
-    variance = 2.0 * expected
-    found = hierarchy.ratio_of_sisters(values, expected, variance, group)
+def test_sisters_are_all_others_of_the_group(rows: list[tuple[float, int, int]]) -> None:
+    values, expected = (np.array([row[k] for row in rows], np.float64) for k in (0, 1))
+    group = np.array([row[2] for row in rows])
+    found = hierarchy.ratio_of_sisters(values, expected, 2.0 * expected, group)
     for i, mine in enumerate(group):
+        members = [j for j, g in enumerate(group) if g == mine and np.isfinite(values[j])]
+        if mine < 0 or not members:
+            assert found[i] == 1.0
+            continue
+        total, middle = 0.0, 0.0
+        for j in sorted(members, key=lambda j: values[j] / expected[j]):
+            total, middle = total + expected[j], values[j] / expected[j]
+            if 2 * total >= sum(expected[j] for j in members):
+                break
         seen = usual = hierarchy.BELIEF
-        for j, other in enumerate(group):
-            if j != i and other == mine and np.isfinite(values[j]):
-                width = hierarchy.CLIP * np.sqrt(variance[j])
-                seen += min(max(values[j], expected[j] - width), expected[j] + width)
-                usual += expected[j]
-        assert found[i] == pytest.approx(1.0 if mine < 0 else max(seen / usual, 0.0))
+        for other in members:
+            if other != i:
+                near = middle * expected[other]
+                width = hierarchy.CLIP * np.sqrt(2.0 * near + 1.0)
+                seen += min(max(values[other], near - width), near + width)
+                usual += expected[other]
+        assert found[i] == pytest.approx(max(seen / usual, 0.0), rel=1e-6)
 
 
 def test_one_sister_that_fails_moves_the_others_little() -> None:
@@ -74,6 +84,12 @@ def test_one_sister_that_fails_moves_the_others_little() -> None:
     ratio = hierarchy.ratio_of_sisters(values, expected, variance, np.zeros(8, np.int64))
     assert ratio[0] == 1.0
     assert np.all(ratio[1:] > 0.95)
+
+
+def test_what_all_share_is_no_matter_how_deep() -> None:
+    expected, group = np.full(8, 100.0), np.zeros(8, np.int64)
+    ratio = hierarchy.ratio_of_sisters(0.3 * expected, expected, 2.0 * expected, group)
+    assert np.allclose(ratio, (0.3 * 700 + 50) / 750)
 
 
 def test_sums_leave_out_what_is_absent() -> None:
