@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from central import life, windows
 from central.calendar import local
-from central.config import Config
+from central.config import Config, Site
 from central.detect import causes
 from central.detect.budget import FAR
 from central.detect.causes import SEEING_SHARE, WAVES, Tick
@@ -194,6 +194,8 @@ class Incidents:
             children=[self._config.site(name).title for name in self._worst(incident)],
             of=len(below),
             elsewhere=self._elsewhere(tick, incident, moment),
+            learning=incident.learning,
+            ready=_date(site, tick.ready),
         )
         return replace(incident, lost=lost, money=at_risk, sentence=sentence(known))
 
@@ -245,6 +247,10 @@ class Incidents:
         if low <= orders.observed <= high:
             return "normal"
         return "low too" if orders.observed < low else "up"
+
+
+def _date(site: Site, window: int | None) -> str:
+    return "" if window is None else local(site, window).strftime("%-d %B")
 
 
 def _found(moment: Moment) -> list[causes.Finding]:

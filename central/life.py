@@ -57,18 +57,21 @@ class Limits:
 
 def limits(
     least: NDArray[np.float64], week: NDArray[np.int64], pushed: float, listed: float
-) -> Limits:
-    """What keeps both budgets in the week after, by the weeks before.
+) -> tuple[Limits, tuple[float, float]]:
+    """What keeps both budgets in the week after, by the weeks before; and what these brought.
 
     least: (ticks, 2, places) the least p that costs something, and that may be listed, NaN where
     nothing was scored. week: (ticks,), ascending. pushed, listed: false incidents a place and week.
+    Returns the limits, and for either budget how many false incidents a place and week there were
+    in the past at the limits of that time, NaN where there was no past.
     """
     after = np.append(week, week[-1] + 1 if len(week) else 0)
     found = []
     for row, budget in enumerate((pushed, listed)):
         past = np.vstack([least[:, row], np.full((1, least.shape[2]), np.nan)])
-        found.append(float(spend(past, after, SURER * budget).limit[-1]))
-    return Limits(found[0], max(found))
+        found.append(spend(past, after, SURER * budget))
+    strict, wide = (float(each.limit[-1]) for each in found)
+    return Limits(strict, max(strict, wide)), (found[0].achieved, found[1].achieved)
 
 
 @dataclass(frozen=True)
@@ -78,8 +81,8 @@ class Incident:
     began, latest, pushed: windows; pushed is None where it is only listed. subject: a camera, or
     empty. metric: what moved most. p: how unlikely it is without a cause, at its least. lost:
     orders fewer than expected, over its windows; money: what they bring. children: the sites that
-    move with a node. calm: ordinary windows in a row. held: open windows for which one that ended
-    is still remembered.
+    move with a node. learning: whether it rests on a comparison with sisters alone. calm: ordinary
+    windows in a row. held: open windows for which one that ended is still remembered.
     """
 
     id: str
@@ -97,6 +100,7 @@ class Incident:
     pushed: int | None = None
     sentence: str = ""
     resolved: datetime | None = None
+    learning: bool = False
     calm: int = 0
     held: int = HELD
 
@@ -208,6 +212,7 @@ def _open(finding: Finding, tick: Tick, now: datetime) -> Incident:
         p=finding.p,
         lost=finding.lost,
         children=finding.children,
+        learning=finding.learning,
     )
 
 
@@ -235,6 +240,7 @@ def _still(incident: Incident, finding: Finding | None, tick: Tick) -> Incident:
         latest,
         cause=finding.cause,
         metric=finding.metric,
+        learning=finding.learning,
         p=min(incident.p, finding.p),
         lost=max(incident.lost, finding.lost),
         children=tuple(dict.fromkeys([*incident.children, *finding.children])),
@@ -264,7 +270,7 @@ def _push(
         (key, each)
         for key, each in incidents.items()
         if each.pushed is None and each.resolved is None
-        if each.cause not in ONLY_LISTED and each.p <= limits.pushed
+        if each.cause not in ONLY_LISTED and not each.learning and each.p <= limits.pushed
     ]
     due.sort(key=lambda pair: -pair[1].lost)
     return {**incidents, **{key: replace(each, pushed=window) for key, each in due[:room]}}

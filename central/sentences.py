@@ -18,7 +18,8 @@ class Evidence:
 
     people, sales: against what was to be expected, None where unknown. wave: what surged. money:
     at risk, in the site's currency. children: names of the sites that move with it, the worst
-    first. elsewhere: what did not move, and what is known of the time.
+    first; of: how many there are below it. elsewhere: what did not move, and what is known of the
+    time. learning: whether the shop has no baseline of its own yet; ready: when it will.
     """
 
     site: Site
@@ -35,6 +36,7 @@ class Evidence:
     of: int = 0
     elsewhere: Sequence[str] = ()
     learning: bool = False
+    ready: str = ""
 
 
 def usual(count: Sum) -> str:
@@ -57,7 +59,8 @@ about £310 at risk.'
         words = ", ".join(known.elsewhere)
         parts.append(f"{words[0].upper()}{words[1:]}.")
     if known.learning:
-        parts.append("This shop is still learning; it was compared with its sisters.")
+        ready = f", ready on {known.ready}" if known.ready else ""
+        parts.append(f"Still learning{ready}: this is a comparison with the other shops.")
     return " ".join(part for part in parts if part)
 
 

@@ -87,6 +87,17 @@ class Service:
         self.notifier.stop()
         self.store.close()
 
+    def learning(self) -> dict[str, datetime]:
+        """By site that is still learning, when its baseline is ready."""
+        return {site: windows.start(window) for site, window in self._watch.learning().items()}
+
+    def alarms(self) -> dict[str, dict[str, float | None]]:
+        """What is promised of false incidents a shop and week, and what the past weeks brought."""
+        return {
+            level: {"promised": promised, "achieved": achieved, "p": limit}
+            for level, (promised, achieved, limit) in self._watch.achieved.items()
+        }
+
     def sites(self) -> set[str]:
         """The configured sites, and those that devices speak of."""
         return {site.id for site in self.config.sites} | {

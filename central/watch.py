@@ -23,6 +23,7 @@ from central.life import Limits
 from central.store import Store
 
 WEEK = 4 * 24 * 7
+LEARNING = 3 * WEEK
 HISTORY_WINDOWS = 13 * WEEK
 SHOWN_WINDOWS = 4 * 24 * 2
 WATCHED = {
@@ -67,6 +68,8 @@ class Watch:
     """Detector state over all series, and how far each site has been scored.
 
     `real`, by place, is from when on what it shows is known to be no chance; it teaches nothing.
+    `achieved`, by level, is what is promised of false incidents a place and week, what the past
+    weeks brought of them, and the p at which one is raised.
     """
 
     def __init__(self, store: Store, config: Config) -> None:
@@ -152,7 +155,9 @@ class Watch:
         between = tuple(node for node in self._leaves if node != CHAIN)
         self._children = {**self._leaves, **({CHAIN: between} if between else {})}
         self._past: list[tuple[int, NDArray[np.float64]]] = []
+        self._heard: dict[str, int] = {}
         self._limits = Limits(0.0, 0.0)
+        self.achieved: dict[str, tuple[float, float | None, float]] = {}
 
     def _relaid(self) -> dict[str, int]:
         """By site, the window in which a device's layout last changed: footfall begins anew."""
@@ -232,7 +237,15 @@ class Watch:
             readings=self._panel.readings(place, scores, window),
             coverage=coverage,
             children=self._children.get(place, ()),
+            ready=self.learning().get(place),
         )
+
+    def learning(self) -> dict[str, int]:
+        """By site that has not been counted for three weeks, the window in which it will be."""
+        now = self._past[-1][0] if self._past else 0
+        return {
+            site: first + LEARNING for site, first in self._heard.items() if now < first + LEARNING
+        }
 
     def _score(
         self, window: int, values: NDArray[np.float64], ready: NDArray[np.bool_], over: list[str]
@@ -244,6 +257,8 @@ class Watch:
         slots = np.array([calendar.slot(site, window) for site in self._sites], np.int64)
         node_slot = calendar.slot(ALWAYS, window)
         scores, shown = self._panel.tick(window, slots, values, ready, node_slot, over)
+        for i in np.flatnonzero(shown[: len(values)]).tolist():
+            self._heard.setdefault(self._panel.sites[i][0], window)
         least = self._panel.least(scores, shown)
         least[:, [i for i, place in enumerate(self._panel.places) if place in over]] = np.nan
         self._past.append((window, least))
@@ -257,7 +272,13 @@ class Watch:
         least = np.array([row for _, row in self._past])
         if not len(least):
             least = np.zeros((0, 2, 0))
-        self._limits = life.limits(least, week, self._config.false_alarms, LISTED)
+        pushed = self._config.false_alarms
+        self._limits, brought = life.limits(least, week, pushed, LISTED)
+        told, named = (None if np.isnan(each) else each for each in brought)
+        self.achieved = {
+            "pushed": (pushed, told, self._limits.pushed),
+            "listed": (LISTED, named, self._limits.listed),
+        }
 
     def _load(self, series: tuple[Key, ...], first: int, stop: int) -> Values:
         """Values of the windows from `first` up to, but without, `stop`."""

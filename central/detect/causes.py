@@ -22,7 +22,7 @@ All functions are pure; what they are told of is a `Tick`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import erfc, sqrt
 from typing import Literal
 
@@ -60,7 +60,8 @@ class Tick:
 
     coverage: by camera, the share of the last windows that it saw, newest first; a camera that was
     never heard of is left out: it is new, not blind.
-    children: of a node, the sites or nodes right below it.
+    children: of a node, the sites or nodes right below it. ready: the window from which on a site
+    that is learning has a baseline of its own.
     """
 
     site: Site
@@ -69,6 +70,7 @@ class Tick:
     readings: Mapping[str, Reading]
     coverage: Mapping[str, Sequence[float]] = field(default_factory=dict)
     children: tuple[str, ...] = ()
+    ready: int | None = None
 
     @property
     def people(self) -> Reading | None:
@@ -81,7 +83,7 @@ class Finding:
     """What a rule says: off since the window `since`, as unlikely as `p` without a cause.
 
     metric: what moved most. lost: sales fewer than expected. children: the sites that move with
-    a node.
+    a node. learning: whether it rests on a comparison with sisters alone.
     """
 
     place: str
@@ -92,6 +94,7 @@ class Finding:
     subject: str = ""
     lost: float = 0.0
     children: tuple[str, ...] = ()
+    learning: bool = False
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -109,7 +112,8 @@ def family(cause: str, subject: str) -> str:
 def findings(tick: Tick, limit: float, web: Tick | None = None) -> list[Finding]:
     """What is off in a window; the rules above.
 
-    limit: the p at or below which a metric is off; one that is still learning is never off.
+    limit: the p at or below which a metric is off; one that is still learning is off
+    only against its sisters, and what it says is marked as learning.
     web: the same window of the web shop, where the place is large enough to be seen there: a node,
     or a store of a chain without nodes.
     """
@@ -119,7 +123,7 @@ def findings(tick: Tick, limit: float, web: Tick | None = None) -> list[Finding]
     off = {
         metric: reading
         for metric, reading in tick.readings.items()
-        if reading.known and not reading.learning
+        if reading.known and (reading.pooled or not reading.learning)
     }
     low = [metric for metric in LOW if metric in off and off[metric].p_low <= limit]
     if low:
@@ -129,11 +133,13 @@ def findings(tick: Tick, limit: float, web: Tick | None = None) -> list[Finding]
         crowd = high and cause == "trend" and _up(tick, off[metric].since)
         if high and not crowd and all(each.cause != cause for each in found):
             wave = off[metric]
-            found.append(Finding(tick.site.id, cause, wave.since, wave.p_high, metric))
+            wave_found = Finding(tick.site.id, cause, wave.since, wave.p_high, metric)
+            found.append(replace(wave_found, learning=wave.learning))
     people = PEOPLE[tick.site.kind]
     if not low and not tick.children and people in off and off[people].p_high <= limit:
         reading = off[people]
-        found.append(Finding(tick.site.id, "busy", reading.since, reading.p_high, people))
+        busy = Finding(tick.site.id, "busy", reading.since, reading.p_high, people)
+        found.append(replace(busy, learning=reading.learning))
     return found
 
 
@@ -176,7 +182,17 @@ def _low(tick: Tick, metric: str, web: Tick | None) -> Finding:
         lost = given.expected - given.observed if given else 0.0
     elif cause in ("shift", "demand") and sold is not None:
         lost = sold.expected - sold.observed
-    return Finding(tick.site.id, cause, since, reading.p_low, metric, lost=max(0.0, lost))
+    # Nobody at all where some bought is a fact, and no guess.
+    certain = cause == "sensor" and came is not None and came.observed == 0
+    return Finding(
+        tick.site.id,
+        cause,
+        since,
+        reading.p_low,
+        metric,
+        lost=max(0.0, lost),
+        learning=reading.learning and not certain,
+    )
 
 
 def _usual_sales(orders: Reading, people: Reading | None, since: int) -> Sum | None:

@@ -11,11 +11,15 @@ A series is not judged by its weekly rhythm alone, but given what is known alrea
 | footfall and orders of a region, and of the chain | what was expected of the stores seen |
 
 So a wet day is no fault of a store, and an empty shop no fault of its tills.
+
+A series that has not seen three weeks is *learning*. Until then a store's footfall is held against
+what its sisters count, and its orders against its entries, each by one rate a day of the week: that
+needs hours, not weeks. What comes of it is only listed.
 """
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +27,11 @@ from numpy.typing import NDArray
 from central.detect import hierarchy
 from central.detect.detector import Detector, Key, Scores
 from central.detect.season import LEARNED
+from central.detect.state import DAYS
 
 Reals = NDArray[np.float64]
 CLOSED = -1
+QUARTERS = 96
 RECENT = 32
 """Open windows that are remembered of each series."""
 HOUR = 4
@@ -93,6 +99,7 @@ class Reading:
 
     window, value, expected, variance, usual: (n,) newest first, as `Recent` has them.
     p_low, p_high: of the scan. span: how many windows the lesser of them covers.
+    learning: whether it has not seen three weeks; pooled: whether it is compared with its sisters.
     """
 
     window: NDArray[np.int64]
@@ -104,6 +111,7 @@ class Reading:
     p_high: float = 1.0
     span: int = 0
     learning: bool = False
+    pooled: bool = False
 
     @property
     def known(self) -> bool:
@@ -196,6 +204,10 @@ class Panel:
             for site in self.nodes[name]:
                 if (site, metric) in self.place:
                     self._members[row, self.place[site, metric]] = True
+        pool = [*np.flatnonzero(self._group >= 0), *self._given]
+        self._pool = np.array([i for i in pool if kinds[self.sites[i][0]] == "store"], np.int64)
+        self._sisters = Detector([self.sites[i] for i in self._pool], slots=DAYS)
+        self._pooled = np.zeros(len(self.series), np.bool_)
         metrics = np.array([metric for _, metric, _ in self.series])
         self._low, self._high = np.isin(metrics, LOW), np.isin(metrics, HIGH)
         many = [name in kinds and metric == PEOPLE[kinds[name]] for name, metric, _ in self.series]
@@ -273,9 +285,36 @@ class Panel:
             np.concatenate([over, over[self._given]]),
         )
         scores = self._without_twins(scores, alone)
+        scores = self._while_learning(
+            scores, node_slot // QUARTERS, values[:n], opened[:n], exposure
+        )
         usual = np.concatenate([usual, held * rate[n : len(self.series)]])
         self._remember(opened, window, values, scores, usual, filled)
         return scores, opened & np.isfinite(values) & np.isfinite(scores.expected)
+
+    def _while_learning(
+        self,
+        scores: Scores,
+        day: int,
+        values: NDArray[np.float64],
+        opened: NDArray[np.bool_],
+        exposure: NDArray[np.float64],
+    ) -> Scores:
+        """The scores, where a series is learning those of the comparison with its sisters."""
+        mine = self._pool
+        place = np.where(self._group >= 0, self._group, self._group.max(initial=-1) + 1)
+        seen = np.where(np.isnan(values), 0.0, values)
+        others = np.bincount(place, seen)[place] - seen
+        exposure = np.where(self._group >= 0, others, exposure)[mine]
+        found = self._sisters.tick(day, values[mine], opened[mine], exposure)
+        told = np.flatnonzero(scores.learning[mine] & ~found.learning & np.isfinite(found.expected))
+        self._pooled[:] = False
+        self._pooled[mine[told]] = True
+        names = ("expected", "variance", "p_low", "p_high", "windows")
+        merged = {name: getattr(scores, name).copy() for name in names}
+        for name in names:
+            merged[name][mine[told]] = getattr(found, name)[told]
+        return replace(scores, **merged)
 
     def _of_given(self) -> list[Key]:
         return [self.sites[i] for i in self._given]
@@ -308,6 +347,7 @@ class Panel:
                 p_high=float(scores.p_high[i]),
                 span=int(scores.windows[i]),
                 learning=bool(scores.learning[i]),
+                pooled=bool(self._pooled[i]),
             )
             for metric, i in self._of.get(place, ())
             if kept.window[0, i] == window

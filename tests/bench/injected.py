@@ -137,7 +137,7 @@ class Room:
             least = self.panel.least(scores, shown)
             if judge and at % WEEK == 0:
                 week = np.arange(len(self.least)) // WEEK
-                self.limits = limits(np.array(self.least), week, PUSHED, LISTED)
+                self.limits, _ = limits(np.array(self.least), week, PUSHED, LISTED)
             self.least.append(least)
             self.windows.append(window)
             if judge:

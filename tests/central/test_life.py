@@ -115,6 +115,14 @@ def test_a_listed_incident_is_pushed_when_it_grows_rare() -> None:
     assert (pushed.id, pushed.pushed) == (listed.id, START + 2)
 
 
+def test_what_rests_on_sisters_alone_is_only_listed() -> None:
+    story = Story()
+    (guess,) = story.go(replace(story.found(), learning=True), value=2)
+    assert guess.pushed is None
+    (sure,) = story.go(story.found(), value=2)
+    assert (sure.id, sure.learning, sure.pushed) == (guess.id, False, START + 1)
+
+
 def test_many_people_are_only_listed() -> None:
     story = Story()
     (busy,) = story.go(story.found("busy", p=1e-30), value=80)
@@ -188,14 +196,17 @@ def test_limits_keep_both_budgets_and_push_less_than_they_list() -> None:
     rng = np.random.default_rng(3)
     week = np.repeat(np.arange(4), 300)
     least = np.repeat(rng.random((1200, 1, 200)), 2, axis=1)
-    found = life.limits(least, week, 0.1, 1.0)
+    found, brought = life.limits(least, week, 0.1, 1.0)
     assert found.pushed < found.listed
+    assert 0.3 < brought[0] / 0.1 < 1.3
+    assert 0.3 < brought[1] / 1.0 < 1.3
     for limit, budget in ((found.pushed, 0.1), (found.listed, 1.0)):
         achieved = (rng.random((300, 2000)) <= limit).sum() / 2000
         assert 0.4 * budget < achieved < budget
 
 
 def test_without_a_past_p_is_taken_at_its_word() -> None:
-    found = life.limits(np.zeros((0, 2, 3)), np.zeros(0, np.int64), 0.1, 1.0)
+    found, brought = life.limits(np.zeros((0, 2, 3)), np.zeros(0, np.int64), 0.1, 1.0)
+    assert np.isnan(brought).all()
     assert found.listed == pytest.approx(10 * found.pushed)
     assert found.pushed < 0.1 / 672
