@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from central import durations, walks
-from central.metrics import DWELL_EDGES
+from central.guesses import EDGES, Known, Release, Told, bin_guesses, shown, zone_guesses
 from central.privacy import IN_STORE, LEVELS, TIMED, TIMED_AGAIN, Cell, Integers, release
 from central.verdict import Attacker, Kind, Levels, Report, Secret, Tries, judge
 from central.walks import CLOSE, OPEN, TILL, WALK, ZONES, People, Reals, Shop
@@ -31,16 +31,7 @@ GOALS: dict[Secret, Kind] = {"next zone": "visits", "dwell bin": "dwell"}
 """The secrets, and which rows tell something of them."""
 KINDS: tuple[Kind, ...] = ("visits", "dwell")
 
-EDGES = np.array(DWELL_EDGES, np.float64)
-ENGAGED_BIN = 4
-"""Visits in this bin of a dwell histogram and beyond count as engaged in the generated shops."""
-IMAGINED, ALIKE = 1000, 30
-"""Cells that an attacker imagines, and those of them most like the released one."""
-SURE = 100.0
-"""How sure an attacker is that a cell is like the long run: as after so many people."""
-SMALL = np.array([0.05, 0.2, 0.2])
-"""What is a small difference in each column of `shown`."""
-PEOPLE = 67_000
+PEOPLE = 268_000
 """People whose events are sent, about, in each shop: the smaller it is, the more days."""
 OUTSIDERS = 3
 """People in the shop whom no release holds, for each one whom a release holds."""
@@ -51,7 +42,7 @@ LATE_DAYS = 0.5
 class Gate:
     """What a cell needs, also to be told again, and from how many on its times are told finely.
 
-    limits, again: of tracks, entries and visits whose dwell is known.
+    limits, again: of tracks, entries and visits whose dwell is known, as for `privacy.release`.
     """
 
     limits: Mapping[Kind, tuple[int, int, int]]
@@ -70,41 +61,6 @@ UNGATED = Gate(_NONE, _NONE, 1)
 
 
 @dataclass(frozen=True)
-class Told:
-    """A snapshot of a released cell as it is published: visits, and `shown` of their dwell."""
-
-    hours: tuple[int, ...]
-    visits: int
-    fine: bool
-    shown: Reals
-
-
-@dataclass(frozen=True)
-class Release:
-    """What is public after a release: by zone, the newest snapshot that covers each hour.
-
-    entries: of each hour, (hours,), which are told whether there are k or not.
-    """
-
-    told: dict[Kind, tuple[dict[int, Told], ...]]
-    entries: Integers
-
-
-@dataclass(frozen=True)
-class Known:
-    """How people walk the shop in the long run.
-
-    visits: for each entry, (zones,). dwell: shares of the bins in each zone, (zones, bins).
-    first, after: shares of the zones first gone to, and gone to after the till, (zones,).
-    """
-
-    visits: Reals
-    dwell: Reals
-    first: Reals
-    after: Reals
-
-
-@dataclass(frozen=True)
 class Moments:
     """Known moments of people, and their secrets: hours, zones and bins, (n,) each.
 
@@ -120,7 +76,7 @@ class Moments:
 
 
 def attack(seed: int, gate: Gate = GATE, shops: Sequence[Shop] = walks.SHOPS) -> Report:
-    """Play all attackers on all shops."""
+    """Play all attackers on all shops, and judge them together where zones are not alike."""
     tries: list[Tries] = []
     levels = {}
     for number, shop in enumerate(shops):
@@ -131,16 +87,18 @@ def attack(seed: int, gate: Gate = GATE, shops: Sequence[Shop] = walks.SHOPS) ->
         outside = [walks.draw_people(rng, shop, days, late) for _ in range(OUTSIDERS)]
         known = _known(walks.draw_people(rng, shop, walks.draw_days(rng, length), late))
         cells, releases = two_releases(inside, length * 24, gate)
-        levels[shop.name] = _levels(cells, inside, length * 24)
+        levels[shop.name] = _levels(cells, inside, length * 24, gate.fine)
         tries += _play(rng, shop.name, inside, outside, known, releases)
     rng = np.random.default_rng([seed, len(shops)])
-    kinds = list(dict.fromkeys((each.attacker, each.secret) for each in tries))
-    groups = [[each for each in tries if (each.attacker, each.secret) == kind] for kind in kinds]
+    apart = tuple(shop.name for shop in shops if shop.alike)
+    together = [each for each in tries if each.shop not in apart]
+    kinds = list(dict.fromkeys((each.attacker, each.secret) for each in together))
+    groups = [[each for each in together if (each.attacker, each.secret) == kind] for kind in kinds]
     results = [
         *(judge(rng, each.shop, [each]) for each in tries),
         *(judge(rng, "all", group) for group in groups),
     ]
-    return Report(tuple(results), levels)
+    return Report(tuple(results), levels, apart)
 
 
 def two_releases(people: People, hours: int, gate: Gate) -> tuple[Cells, tuple[Release, Release]]:
@@ -160,93 +118,23 @@ def two_releases(people: People, hours: int, gate: Gate) -> tuple[Cells, tuple[R
                 fresh = release(keys, nodes, counts, least, again, cells[kind][zone])
                 cells[kind][zone] += fresh
                 told[kind][zone] = told[kind][zone] | {
-                    hour: each
-                    for cell in fresh
-                    if cell.level >= 0
-                    for each in [publish(cell, histogram[list(cell.hours)].sum(0), gate)]
-                    for hour in cell.hours
+                    hour: each for each in publish(fresh, histogram, gate) for hour in each.hours
                 }
         views.append(Release({kind: tuple(each) for kind, each in told.items()}, entries))
     return cells, (views[0], views[1])
 
 
-def publish(cell: Cell, histogram: Integers, gate: Gate) -> Told:
-    """A cell as the features tell it."""
-    fine = min(cell.counts) >= gate.fine
-    return Told(cell.hours, int(histogram.sum()), fine, shown(histogram[None], fine)[0])
-
-
-def shown(histograms: Integers, fine: bool) -> Reals:
-    """What the features tell of dwell: engaged share, and logarithms of p50 and p90, (n, 3)."""
-    lasting = durations.survival(histograms.astype(np.float64), np.zeros(histograms.shape))
-    p50, p90 = (
-        np.log(durations.told(lasting, EDGES, durations.WIDE["dwell"], share, fine=fine)[0])
-        for share in (0.5, 0.9)
-    )
-    engaged = durations.part(
-        histograms[:, ENGAGED_BIN:].sum(1), np.maximum(histograms.sum(1), 1), fine=fine
-    )
-    return np.stack([engaged, p50, p90], 1)
-
-
-def likely_bin(rng: np.random.Generator, shares: Reals, snapshots: Sequence[Told]) -> int:
-    """The bin in which a person's dwell most probably lies, of those new in the last snapshot.
-
-    shares: of the bins in the long run, (bins,). By rejection (approximate Bayesian computation):
-    cells are imagined, snapshot by snapshot, and in those that would be told most like the real one
-    the new people are counted.
-    """
-    likely = rng.dirichlet(SURE * shares + 1e-3, IMAGINED)
-    total = new = np.zeros(likely.shape, np.int64)
-    came = 0
-    for snapshot in snapshots:
-        new = rng.multinomial(snapshot.visits - came, likely)
-        total, came = total + new, snapshot.visits
-        distance = (np.abs(shown(total, snapshot.fine) - snapshot.shown) / SMALL).sum(1)
-        alike = np.argpartition(distance, ALIKE)[:ALIKE]
-        new, again = new[alike], np.resize(alike, IMAGINED)
-        total, likely = total[again], likely[again]
-    return int(new.sum(0).argmax())
-
-
-def bin_guesses(
-    rng: np.random.Generator, known: Known, first: Release | None, last: Release
-) -> Integers:
-    """The most probable bin of who is in each zone at each hour, (zones, hours); -1 for no idea.
-
-    first: what is subtracted by who knows two releases, and seeks those who are new in the last.
-    """
-    guesses = np.full((len(ZONES), len(last.entries)), -1)
-    for zone, cells in enumerate(last.told["dwell"]):
-        for hour, cell in cells.items():
-            before = first.told["dwell"][zone].get(hour) if first else None
-            if guesses[zone, hour] < 0 and before is not cell:
-                snapshots = [before, cell] if before else [cell]
-                guess = likely_bin(rng, known.dwell[zone], snapshots)
-                guesses[zone, list(cell.hours)] = guess
-    return guesses
-
-
-def zone_guesses(shares: Reals, known: Known, first: Release | None, last: Release) -> Integers:
-    """The zone to which somebody most probably goes next, at each hour, (hours,).
-
-    shares: of the zones in the long run, (zones,). The more visits a zone had, compared with what
-    so many entries bring, the more probable it is that this person's is among them: by Bayes, for
-    Poisson counts, in proportion. first: as for `bin_guesses`.
-    """
-    weights = np.tile(shares, (len(last.entries), 1))
-    for zone, cells in enumerate(last.told["visits"]):
-        for hour, cell in cells.items():
-            held = list(cell.hours)
-            before = first.told["visits"][zone].get(hour) if first else None
-            visits, came = cell.visits, last.entries[held].sum()
-            if first and before:
-                visits, came = visits - before.visits, came - first.entries[held].sum()
-            if before is not cell and came > 0:
-                weights[hour, zone] *= visits / (known.visits[zone] * came)
-    weights[~weights.any(1)] = shares
-    guesses: Integers = weights.argmax(1)
-    return guesses
+def publish(cells: Sequence[Cell], histogram: Integers, gate: Gate) -> list[Told]:
+    """Cells as the features tell them; histogram: of dwell by hour, (hours, bins)."""
+    cells = [cell for cell in cells if cell.level >= 0]
+    sums = np.array([histogram[list(cell.hours)].sum(0) for cell in cells], np.int64)
+    sums = sums.reshape(len(cells), histogram.shape[1])
+    fine = np.array([cell.fewest >= gate.fine for cell in cells], np.bool_)
+    seen = np.where(fine[:, None], shown(sums, fine=True), shown(sums, fine=False))
+    return [
+        Told(cell.hours, int(row.sum()), bool(to_the_second), each)
+        for cell, row, to_the_second, each in zip(cells, sums, fine, seen, strict=True)
+    ]
 
 
 def _watch(people: People, arrived: Booleans, zone: int, hours: int) -> tuple[Integers, Integers]:
@@ -376,7 +264,7 @@ def _matched(
     return by_day[0], by_day[1], by_day[2]
 
 
-def _levels(cells: Cells, people: People, hours: int) -> Levels:
+def _levels(cells: Cells, people: People, hours: int, fine: int) -> Levels:
     everybody = np.ones(len(people.entered), np.bool_)
     opened = (np.arange(hours) % 24 >= OPEN) & (np.arange(hours) % 24 < CLOSE)
     visited = [
@@ -384,12 +272,15 @@ def _levels(cells: Cells, people: People, hours: int) -> Levels:
     ]
     levels: Levels = {}
     for kind in KINDS:
-        found = np.zeros(len(LEVELS) + 1)
+        found, finely = np.zeros(len(LEVELS) + 1), 0
         for zone, there in enumerate(visited):
-            level = np.full(hours, -1)
+            level, fewest = np.full(hours, -1), np.zeros(hours)
             for cell in cells[kind][zone]:
-                level[list(cell.hours)] = cell.level
+                level[list(cell.hours)], fewest[list(cell.hours)] = cell.level, cell.fewest
             found += np.bincount(level[there] + 1, minlength=len(found))
-        shares = (float(share) for share in found / found.sum())
+            finely += int((fewest[there] >= fine).sum())
+        shares = [float(share) for share in found / found.sum()]
         levels[kind] = dict(zip(("suppressed", *LEVELS), shares, strict=True))
+        if kind == "dwell":
+            levels[kind]["finely"] = float(finely / found.sum())
     return levels

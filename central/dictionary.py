@@ -8,7 +8,7 @@ from typing import Literal
 
 from central import durations
 
-About = Literal["site", "zone", "dwell", "queue", "online"]
+About = Literal["site", "zone", "dwell", "queue", "store", "online"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ COLUMNS = (
     Column(
         "about",
         "varchar",
-        "What the row describes: `site`, `zone` (visits), `dwell`, `queue` or `online`.",
+        "What the row describes: `site`, `zone` (visits), `dwell`, `queue`, `store` or `online`.",
     ),
     Column("zone", "varchar", "The zone's id; empty for rows about a site or its online visitors."),
     Column(
@@ -41,7 +41,12 @@ COLUMNS = (
         "`ok`; `suppressed`: too few people even in the week; `absent`: not seen. Values are null "
         "unless it is `ok`.",
     ),
-    Column("snapshot", "bigint", "1, and one more each time that the cell is told anew."),
+    Column(
+        "snapshot",
+        "bigint",
+        "1, and one more each time that the cell is told anew; its times are then told as those "
+        "allow who came since.",
+    ),
     Column("start", "timestamp", "When the first hour of the cell begins (UTC)."),
     Column("event_timestamp", "timestamp", "When the last hour of the cell ends (UTC)."),
     Column(
@@ -59,8 +64,9 @@ COLUMNS = (
     Column(
         "trend",
         "double",
-        "Entries, visits or web sessions an hour, or the median of dwell or wait, over their mean "
-        "in the cells that began one to four weeks before, less 1; from released cells alone.",
+        "Entries, visits or web sessions an hour, or store dwell or the median of dwell or wait, "
+        "over their mean in the cells that began one to four weeks before, less 1; from released "
+        "cells alone.",
     ),
     Column("entries", "bigint", "Crossings inwards of entrance lines, staff excluded.", "site"),
     Column("conversion", "double", "Orders at the tills divided by entries.", "site"),
@@ -114,6 +120,13 @@ COLUMNS = (
         "double",
         f"Wait that nine in ten do not outlast, seconds; null below {durations.FINE} people.",
         "queue",
+    ),
+    Column(
+        "store_dwell",
+        "double",
+        "Mean seconds in the store by Little's law: those inside, over time, divided by entries; "
+        "for zones that cover the floor once.",
+        "store",
     ),
     Column("web_sessions", "bigint", "Web and app sessions begun in the catchment.", "online"),
     Column("web_orders", "bigint", "Web and app orders from the catchment.", "online"),

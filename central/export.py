@@ -6,7 +6,7 @@ A file is replaced as a whole, so that whoever reads the folder meanwhile sees t
 
 import io
 from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -75,7 +75,11 @@ def write(store: Store, config: Config, folder: Path, dates: Iterable[date] | No
 
     Raises ExportError.
     """
-    rows = table(store, datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
+    wanted = None if dates is None else set(dates)
+    first, last = (min(wanted), max(wanted)) if wanted else (date(1970, 1, 2), date(9999, 1, 1))
+    # A local day begins and ends within a day of that of UTC.
+    begin, end = (datetime.combine(day, time(0), UTC) for day in (first, last))
+    rows = table(store, begin - timedelta(days=1), end + timedelta(days=2))
     days = [
         features.day(end.replace(tzinfo=None), config.site(site))
         for site, end in zip(
@@ -83,9 +87,8 @@ def write(store: Store, config: Config, folder: Path, dates: Iterable[date] | No
         )
     ]
     column = pa.array(days, pa.date32())
-    wanted = set(days) if dates is None else set(dates)
     written = 0
-    for day in sorted(wanted):
+    for day in sorted(set(days) if wanted is None else wanted):
         chosen = rows.filter(pc.equal(column, pa.scalar(day)))
         _replace(folder / "in_store" / f"date={day}" / "in_store.parquet", chosen)
         written += chosen.num_rows

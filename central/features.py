@@ -14,29 +14,32 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from central import calendar, durations, hours, privacy, seen, series, windows
+from central import calendar, durations, hourly, hours, privacy, windows
 from central.config import Site
 from central.dictionary import COLUMNS, About
+from central.hourly import Table
 from central.hours import Booleans, Reals, Span
-from central.measures import GAP_SECONDS
-from central.metrics import CATALOGUE, EDGES
-from central.privacy import IN_STORE, JOINED, LEVELS, TIMED, TIMED_AGAIN, Cell
+from central.metrics import EDGES
+from central.privacy import IN_STORE, JOINED, LEVELS, TIMED, TIMED_AGAIN, Cell, Integers
 from central.store import Store, utc
 
 Row = dict[str, Any]
-Sums = dict[str, Reals]
-"""By name, sums by hour: (hours,), or (hours, bins) for a histogram."""
 
 GATES: dict[About, dict[str, int]] = {
     "site": {"entries": IN_STORE},
     "zone": {"people": IN_STORE, "entries": IN_STORE},
     "dwell": {"people": IN_STORE, "entries": IN_STORE, "dwell": TIMED},
-    "queue": {"wait": TIMED, "entries": IN_STORE},
+    "queue": {"entries": IN_STORE, "wait": TIMED},
+    "store": {"stays": TIMED},
     "online": {"entries": JOINED, "users": JOINED},
 }
-"""Of what a cell must have how many, by what its row is about."""
-AGAIN = {"dwell": TIMED_AGAIN, "wait": TIMED_AGAIN}
+"""Of what a cell must have how many, by what its row is about; where times are told, those whose
+time is known come last."""
+AGAIN = {"dwell": TIMED_AGAIN, "wait": TIMED_AGAIN, "stays": TIMED_AGAIN}
 """By how much these must have changed for a correction; the others by what a cell needs."""
+TIMES: tuple[About, ...] = ("dwell", "queue", "store")
+"""What is released once an hour has closed, since series tell it; the rest once a day has, since
+tills and the web shop may be late."""
 LOOKBACK_WEEKS = 4
 """Cells may be told, or told anew, until their week is so long over."""
 TREND_WEEKS = 4
@@ -45,14 +48,14 @@ _RELEASING = threading.Lock()
 """Held from reading what was told until more is written, or two could tell an hour twice."""
 
 
-def last_day(store: Store, site: Site) -> date | None:
-    """The last local day of which all windows are closed."""
+def closed(store: Store, site: Site) -> datetime | None:
+    """The end of the last local hour of which all windows are closed."""
     row = (
         store.central()
         .execute("select processed from progress where site = ?", [site.id])
         .fetchone()
     )
-    return calendar.local(site, row[0] + 1).date() - timedelta(days=1) if row else None
+    return calendar.hour(site, row[0] + 1) if row else None
 
 
 def _first_day(store: Store, site: Site) -> date:
@@ -65,20 +68,27 @@ def _first_day(store: Store, site: Site) -> date:
     return calendar.local(site, row[0]).date() if row and row[0] is not None else date.max
 
 
-def release(store: Store, site: Site, now: datetime) -> set[date]:
-    """Release what may be told now of a store's closed days; the dates that have got new rows."""
-    last = last_day(store, site)
-    if last is None or site.kind != "store":
+def release(store: Store, site: Site, now: datetime, *, daily: bool = True) -> set[date]:
+    """Release what may be told now of a store's closed hours; the dates that have got new rows.
+
+    daily: of all rows, and of the weeks before, too; else of TIMES in the last hour's week alone.
+    """
+    end = closed(store, site)
+    if end is None or site.kind != "store":
         return set()
-    first = max(last - timedelta(weeks=LOOKBACK_WEEKS), _first_day(store, site))
+    last = day(utc(end), site)
+    weeks = LOOKBACK_WEEKS if daily else 0
+    first = max(last - timedelta(weeks=weeks), _first_day(store, site))
     if last < first:
         return set()
     span = hours.days(site, first - timedelta(days=first.weekday()), last)
+    ahead = np.arange(span.first, span.first + len(span.opened)) >= windows.key(end)
+    waiting = span.by_hour(np.ones(len(ahead)), ahead) > 0
     with _RELEASING:
         rows = [
             row
-            for about, zone, sums, usable, shares in _tables(store, site, span)
-            for row in _rows(store, site, (about, zone), span, sums, (usable, shares), now)
+            for table in hourly.tables(store, site, span, tuple(GATES) if daily else TIMES)
+            for row in _rows(store, site, table, span, waiting, now)
         ]
         if rows:
             _keep(store, rows)
@@ -91,166 +101,44 @@ def day(event_timestamp: datetime, site: Site) -> date:
     return moment.astimezone(site.zone).date()
 
 
-def _tables(
-    store: Store, site: Site, span: Span
-) -> Iterator[tuple[About, str, Sums, Booleans, Reals]]:
-    """What there is to tell: sums by hour, which hours can be told, and the share that was seen."""
-    open_quarters = span.by_hour(np.ones(len(span.opened)), span.opened)
-    there = span.opened & _seen(store, site, "footfall", span)
-    found = _measures(store, site, span)
-    entries = span.by_hour(_of(found, "", "footfall", span), there)
-
-    def share(where: Booleans) -> Reals:
-        quarters = span.by_hour(np.ones(len(where)), where)
-        return np.divide(quarters, open_quarters, out=quarters * 0, where=open_quarters > 0)
-
-    sums = {"entries": entries}
-    stop = windows.start(span.first + len(span.opened))
-    for name in ("orders", "revenue"):
-        metric, start = CATALOGUE[name], windows.start(span.first)
-        points = series.read(store, site, metric, start, stop, "15min", "pos")
-        values = np.array([np.nan if each.value is None else each.value for each in points])
-        sums[name] = span.by_hour(values, there)
-    yield "site", "", sums, share(there) > 0, share(there)
-    for zone in sorted({subject for subject, measure, _ in found if measure == "visits"}):
-        watched = span.opened & _seen(store, site, "visits", span, zone)
-        names = ("visits", "people", "engaged", "dwell", "dwell_censored", "wait")
-        sums = {name: span.by_hour(_of(found, zone, name, span), watched) for name in names} | {
-            "entries": entries
-        }
-        yield "zone", zone, sums, share(watched) > 0, share(watched)
-        yield "dwell", zone, sums, share(watched) > 0, share(watched)
-        if sums["wait"].any():
-            yield "queue", zone, sums, share(watched) > 0, share(watched)
-    if site.catchment.postcodes or site.catchment.regions:
-        sums = _online(store, site, span) | {"entries": entries}
-        begun = np.cumsum(share(there) > 0) > 0
-        yield "online", "", sums, begun & ((share(there) > 0) | (open_quarters == 0)), share(there)
-
-
-def _seen(store: Store, site: Site, metric: str, span: Span, subject: str = "") -> Booleans:
-    stop = span.first + len(span.opened)
-    found = seen.read(store, site, CATALOGUE[metric], span.first, stop, subject)
-    return np.array([each.seen and not each.open for each in found])
-
-
-def _measures(store: Store, site: Site, span: Span) -> dict[tuple[str, str, int], Reals]:
-    """By subject (none for lines), measure and bin, sums by window, (windows,)."""
-    found: dict[tuple[str, str, int], Reals] = {}
-    rows = store.central().execute(
-        "select case measure when 'footfall' then '' else subject end, measure, bin,"
-        ' "window", sum(value) from partial where site = ? and "window" >= ? and "window" < ?'
-        " and measure in ('footfall', 'visits', 'people', 'engaged', 'dwell', 'dwell_censored',"
-        " 'wait') group by all",
-        [site.id, span.first, span.first + len(span.opened)],
-    )
-    for subject, measure, place, window, value in rows.fetchall():
-        values = found.setdefault((subject, measure, place), np.zeros(len(span.opened)))
-        values[window - span.first] = value
-    return found
-
-
-def _of(
-    found: Mapping[tuple[str, str, int], Reals], subject: str, measure: str, span: Span
-) -> Reals:
-    """Sums by window, (windows,), or (windows, bins) of a histogram."""
-    nothing = np.zeros(len(span.opened))
-    edges = EDGES.get(measure.removesuffix("_censored"))
-    if edges is None:
-        return found.get((subject, measure, 0), nothing)
-    return np.stack([found.get((subject, measure, n), nothing) for n in range(len(edges))], 1)
-
-
-def _online(store: Store, site: Site, span: Span) -> Sums:
-    """Web and app visitors from the site's catchment who consented to analytics, by hour.
-
-    A user counts in the first hour of a week in which they did something, so that the sum over
-    hours of a week is never more than the people there were.
-    """
-    rows = store.central().execute(
-        """
-        with mine as (
-            select person, channel, name, kind, epoch("time") as second,
-                floor(epoch("time") / $seconds)::bigint as "window"
-            from online
-            where analytics and person is not null and channel in ('web', 'app', 'search')
-                and kind in ('track', 'page', 'screen')
-                and "window" >= $first - $gap and "window" < $stop
-                and (list_contains($regions, lower(trim(region))) or exists (
-                    select 1 from (select unnest($postcodes) as prefix)
-                    where starts_with(upper(replace(postcode, ' ', '')), prefix)))),
-        spaced as (
-            select *, second - lag(second) over (partition by person, channel order by second)
-                as pause from mine)
-        select person, "window",
-            count(*) filter (channel <> 'search' and (pause is null or pause > $gap * $seconds)),
-            count(*) filter (name = 'Order Completed' and kind = 'track'),
-            count(*) filter (name = 'Products Searched' and kind = 'track')
-        from spaced where "window" >= $first group by all order by "window", person
-        """,
-        {
-            "seconds": windows.SECONDS,
-            "gap": GAP_SECONDS // windows.SECONDS,
-            "first": span.first,
-            "stop": span.first + len(span.opened),
-            "regions": [region.strip().lower() for region in site.catchment.regions],
-            "postcodes": [
-                "".join(postcode.split()).upper() for postcode in site.catchment.postcodes
-            ],
-        },
-    )
-    names = ("users", "web_sessions", "web_orders", "web_searches")
-    sums = {name: np.zeros(len(span.keys)) for name in names}
-    known: set[tuple[int, str]] = set()
-    for person, window, *counts in rows.fetchall():
-        hour = span.hour[window - span.first]
-        week = int(span.nodes[hour, -1]), person
-        counts = [week not in known, *counts]
-        known.add(week)
-        for name, count in zip(names, counts, strict=True):
-            sums[name][hour] += count
-    return sums
-
-
 def _rows(
-    store: Store,
-    site: Site,
-    what: tuple[About, str],
-    span: Span,
-    sums: Sums,
-    known: tuple[Booleans, Reals],
-    now: datetime,
+    store: Store, site: Site, table: Table, span: Span, waiting: Booleans, now: datetime
 ) -> Iterator[Row]:
     """The rows that may be added now, oldest cells first.
 
-    known: by hour, whether it can be told, and which share of it was seen.
+    waiting: (hours,), those that are not closed yet.
     """
-    (about, zone), (usable, shares) = what, known
-    told = _told(store, site, about, zone)
+    about, what = table.about, (table.about, table.zone)
+    undone = np.isin(span.nodes[:, 2], span.nodes[waiting, 2])
+    usable = table.usable & ~(waiting if about in TIMES else undone)
+    if not usable.any():
+        return
+    told = _told(store, site, *what, since=span.first)
     history = _History(site, about, told)
     gate = GATES[about]
     counts = np.stack(
-        [sums[name].reshape(len(usable), -1).sum(1).astype(np.int64) for name in gate], 1
+        [table.sums[name].reshape(len(usable), -1).sum(1).astype(np.int64) for name in gate], 1
     )
-    if not usable.any():
-        return
+    nodes = _over(span, waiting)
     # What was never seen yet is not absent: it is not there.
     begun = np.arange(len(usable)) >= usable.argmax()
+    missing = begun & ~usable & ~undone & _ever(span)
     absent = {row["held"][0] for row in told if row["status"] == "absent"}
     covered = {hour for row in told if row["status"] == "ok" for hour in row["held"]}
     place = {int(key): n for n, key in enumerate(span.keys)}
     for week in np.unique(span.nodes[:, -1]):
         inside = span.nodes[:, -1] == week
         # Monday is day 1 of the calendar, and of every seven days.
-        over = span.nodes[inside, 2].max() == 7 * week + 7
+        over = span.nodes[inside, 2].max() == 7 * week + 7 and not waiting[inside].any()
         there = np.flatnonzero(inside & usable)
+        keys = set(span.keys[inside].tolist())
         fresh = privacy.release(
             span.keys[there],
-            span.nodes[there, : len(LEVELS) if over else -1],
+            nodes[there, : len(LEVELS) if over else -1],
             counts[there],
             np.array(list(gate.values())),
             np.array([AGAIN.get(name, least) for name, least in gate.items()]),
-            [_cell(row) for row in told if row["held"][0] in span.keys[inside] and row["counts"]],
+            [_cell(row) for row in told if row["held"][0] in keys and row["counts"]],
         )
         for cell in fresh:
             held = [place[hour] for hour in cell.hours]
@@ -258,18 +146,27 @@ def _rows(
                 "granularity": LEVELS[cell.level],
                 "status": "ok" if cell.level >= 0 else "suppressed",
                 "counts": list(cell.counts),
-                "coverage": round(float(shares[held].mean()), 4),
+                "coverage": round(float(table.shares[held].mean()), 4),
             }
             if cell.level >= 0:
-                values = {name: each[held].sum(0) for name, each in sums.items()}
-                row |= describe(about, values, fine=min(cell.counts) >= durations.FINE)
+                values = {name: each[held].sum(0) for name, each in table.sums.items()}
+                row |= describe(about, values, fine=cell.fewest >= durations.FINE)
             yield history.add(row)
-        for hour in span.keys[inside & begun & ~usable & _ever(span)].tolist():
+        for hour in span.keys[inside & missing].tolist():
             if hour not in absent and hour not in covered:
                 yield history.add(
                     _row(site, what, (hour,), now)
                     | {"granularity": "hour", "status": "absent", "counts": [], "coverage": 0.0}
                 )
+
+
+def _over(span: Span, waiting: Booleans) -> Integers:
+    """The tree with each hour by itself where its part of the day, or its day, is not over."""
+    nodes = span.nodes.copy()
+    for level in (1, 2):
+        early = np.isin(nodes[:, level], nodes[waiting, level])
+        nodes[early, level] = ~span.keys[early]
+    return nodes
 
 
 def _ever(span: Span) -> Booleans:
@@ -292,7 +189,7 @@ def _row(site: Site, what: tuple[About, str], held: Sequence[int], now: datetime
 
 
 def describe(about: About, sums: Mapping[str, Reals], *, fine: bool) -> Row:
-    """A released cell's own columns. `fine`: whether 5 k people allow quantiles to the second."""
+    """A released cell's own columns. `fine`: whether its people allow quantiles to the second."""
     if about == "site":
         return {
             "entries": int(sums["entries"]),
@@ -301,6 +198,8 @@ def describe(about: About, sums: Mapping[str, Reals], *, fine: bool) -> Row:
         }
     if about == "zone":
         return {"visits": int(sums["visits"])}
+    if about == "store":
+        return {"store_dwell": _number(np.round(sums["person_seconds"] / sums["stays"]))}
     if about == "online":
         return {name: int(sums[name]) for name in ("web_sessions", "web_orders", "web_searches")}
     measure = "dwell" if about == "dwell" else "wait"
@@ -327,13 +226,13 @@ def _number(value: Any) -> float | None:
     return round(float(value), 4) if np.isfinite(value) else None
 
 
-def _told(store: Store, site: Site, about: About, zone: str) -> list[Row]:
-    """What has been told before, oldest first."""
+def _told(store: Store, site: Site, about: About, zone: str, since: int) -> list[Row]:
+    """What has been told since a window and, for trends, in the weeks before it; oldest first."""
     cursor = store.central()
     cursor.execute(
-        "select * from released where site = ? and about = ? and zone = ?"
+        "select * from released where site = ? and about = ? and zone = ? and start >= ?"
         " order by created_timestamp, start, snapshot",
-        [site.id, about, zone],
+        [site.id, about, zone, utc(windows.start(since) - timedelta(weeks=TREND_WEEKS, hours=1))],
     )
     names = [column[0] for column in cursor.description or ()]
     return [dict(zip(names, values, strict=True)) for values in cursor.fetchall()]
@@ -342,6 +241,17 @@ def _told(store: Store, site: Site, about: About, zone: str) -> list[Row]:
 def _cell(row: Row) -> Cell:
     level = LEVELS.index(row["granularity"]) if row["status"] == "ok" else -1
     return Cell(level, tuple(row["held"]), tuple(row["counts"]), row["snapshot"])
+
+
+_AMOUNTS: dict[About, str] = {
+    "site": "entries",
+    "zone": "visits",
+    "dwell": "dwell_p50",
+    "queue": "wait_p50",
+    "store": "store_dwell",
+    "online": "web_sessions",
+}
+"""What a trend is of; times as they are, the rest by the hour."""
 
 
 class _History:
@@ -370,13 +280,10 @@ class _History:
             self._amounts[row["granularity"], row["start"]] = amount
 
     def _amount(self, row: Row) -> float | None:
-        names = {"site": "entries", "zone": "visits", "online": "web_sessions"}
-        if row["status"] != "ok":
+        amount: float | None = row.get(_AMOUNTS[self._about])
+        if row["status"] != "ok" or amount is None:
             return None
-        if self._about in names:
-            return float(row[names[self._about]] / row["hours"])
-        amount: float | None = row["dwell_p50" if self._about == "dwell" else "wait_p50"]
-        return amount
+        return amount if self._about in TIMES else amount / row["hours"]
 
     def _trend(self, row: Row) -> float | None:
         amount = self._amount(row)

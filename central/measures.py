@@ -208,9 +208,8 @@ def _visits() -> tuple[ir.Table, ir.Table]:
         visits=stays.count(),
         people=(stays.nth == 1).sum(),
         engaged=(stays.dwell >= enough).sum(),
-        dwell_seconds=stays.dwell.sum(),
     )
-    names = ["visits", "people", "engaged", "dwell_seconds"]
+    names = ["visits", "people", "engaged"]
     sums = binned.group_by(*_columns(binned)).aggregate(
         **{name: binned[name].sum() for name in names}
     )

@@ -1,7 +1,7 @@
 """The catalogue of metrics: what a series means, in one place. `docs/metrics.md` is made from it.
 
 A window holds sums that can be merged, the measures, which `measures` defines. A metric is one
-measure, one divided by another, or a quantile of a histogram.
+measure, or one divided by another; or, where it describes people, what the k-gate has released.
 """
 
 from dataclasses import dataclass, replace
@@ -37,8 +37,7 @@ class Metric:
     channels: the only ones that count, in what has a channel; all where empty.
     subject: what it may be asked of within a site; empty where only of the site.
     added: the site's value is the sum of its zones' values.
-    quantile: the share of a histogram's people whose time is at most the value.
-    people: the measure that says how many people it describes; told only of enough of them.
+    released: it describes people, and is told from released cells alone: a column of theirs.
     """
 
     name: str
@@ -53,8 +52,7 @@ class Metric:
     channels: tuple[str, ...] = ()
     subject: Subject = ""
     added: bool = False
-    quantile: float = 0.0
-    people: str = ""
+    released: bool = False
 
 
 _line = partial(Metric, counted="line", subject="line")
@@ -113,17 +111,7 @@ AREAS: dict[str, tuple[Metric, ...]] = {
             kind="ratio",
             measure="engaged",
             over=("visits",),
-            people="people",
-        ),
-        _zone(
-            "dwell",
-            "Visit dwell",
-            "seconds",
-            "Mean time of a visit in its zone, as far as it was seen.",
-            kind="duration",
-            measure="dwell_seconds",
-            over=("visits",),
-            people="people",
+            released=True,
         ),
         _zone(
             "dwell_p50",
@@ -133,8 +121,7 @@ AREAS: dict[str, tuple[Metric, ...]] = {
             "not seen are censored.",
             kind="duration",
             measure="dwell",
-            quantile=0.5,
-            people="people",
+            released=True,
         ),
         _zone(
             "dwell_p90",
@@ -144,8 +131,7 @@ AREAS: dict[str, tuple[Metric, ...]] = {
             "not seen are censored.",
             kind="duration",
             measure="dwell",
-            quantile=0.9,
-            people="people",
+            released=True,
         ),
         _queue(
             "queue_length",
@@ -189,8 +175,7 @@ AREAS: dict[str, tuple[Metric, ...]] = {
             "Wait that half of those served do not outlast, from bins.",
             kind="duration",
             measure="wait",
-            quantile=0.5,
-            people="served",
+            released=True,
         ),
         _queue(
             "wait_p90",
@@ -199,8 +184,7 @@ AREAS: dict[str, tuple[Metric, ...]] = {
             "Wait that nine in ten of those served do not outlast, from bins.",
             kind="duration",
             measure="wait",
-            quantile=0.9,
-            people="served",
+            released=True,
         ),
         Metric(
             "store_dwell",
@@ -212,7 +196,7 @@ AREAS: dict[str, tuple[Metric, ...]] = {
             measure="person_seconds",
             over=("footfall",),
             counted="line",
-            people="footfall",
+            released=True,
         ),
         Metric(
             "coverage",

@@ -8,8 +8,9 @@ added or subtracted among them is again a union of cells, and never a smaller gr
 complementary suppression, by construction rather than by search.
 
 A released cell is frozen. It is told anew, as a further snapshot, only once at least k people (or
-more, `again`) have come to it since each snapshot before, so that the difference of two snapshots
-is no small group either. Hours of people that come late to no cell wait until they are enough.
+more, if it is large: `again`) have come to it since each snapshot before, so that the difference of
+two snapshots is no small group either. Hours of people that come late to no cell wait until they
+are enough.
 
 Who counts is given as several limits an hour (tracks, entries, people whose wait is known, …): each
 must reach its k, in a cell and in a correction. Sources: Sweeney, k-anonymity (2002), for k;
@@ -17,7 +18,7 @@ Hundepool et al., Statistical Disclosure Control (2012), chapter 4, for tables a
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +32,8 @@ TIMED = 30
 """People whose time is known that a cell must have in which times are told: with fewer, a quantile
 says too much of each (`passerby-central privacy attack`)."""
 TIMED_AGAIN = 100
-"""And by how many of them such a cell must have changed to be told anew: who subtracts knows of
-these by two snapshots."""
+"""And by how many of them a cell must have changed to be told anew, once it has had as many: who
+subtracts two snapshots is told of these alone, and would be told finely."""
 JOINED = 50
 """Web users, and also entries, that a cell must have where store and web are joined."""
 
@@ -42,12 +43,15 @@ class Cell:
     """Hours that are told together; `level` counts in LEVELS, and -1 means suppressed.
 
     counts: of each limit, how many there were when this snapshot was told.
+    fewest: the least of these, and of their differences from each earlier snapshot: by subtraction
+    somebody is told of so few. 0 where a cell was read again.
     """
 
     level: int
     hours: tuple[int, ...]
     counts: tuple[int, ...]
     snapshot: int = 1
+    fewest: int = field(default=0, compare=False)
 
 
 def finest(nodes: Integers, counts: Integers, k: Integers) -> Integers:
@@ -71,11 +75,12 @@ def finest(nodes: Integers, counts: Integers, k: Integers) -> Integers:
 def corrects(counts: Integers, earlier: Integers, k: Integers, again: Integers) -> bool:
     """Whether a cell with these counts, (limits,), may be told anew.
 
-    It still has k, and each limit differs from each earlier snapshot, (n, limits), by `again`,
-    (limits,), or more, all in one direction.
+    It still has k, and each limit differs from each earlier snapshot, (n, limits), by k or more, or
+    by `again`, (limits,), or more if ever it was as many, all in one direction.
     """
     more = counts - earlier
-    far = (more >= again).all(1) | (-more >= again).all(1)
+    need = np.where(earlier.max(0) >= again, again, k)
+    far = (more >= need).all(1) | (-more >= need).all(1)
     return bool((counts >= k).all() and far.all())
 
 
@@ -91,7 +96,8 @@ def release(
 
     hours: keys, (n,), each once. nodes, counts and k are as in `finest`; with all of LEVELS, hours
     that pass at none are suppressed, with fewer they wait for the levels that are not over yet.
-    again: by how much each limit must change for a correction, (limits,); no less than k.
+    again: how many of each limit, (limits,), make a cell large, so that it must change by as many
+    for a correction, as smaller ones by k; no less than k.
     earlier: all cells told so far of the same subject in the same weeks.
     """
     row = {int(hour): index for index, hour in enumerate(hours)}
@@ -102,9 +108,11 @@ def release(
     found = []
     for held, snapshots in told.items():
         now = counts[[row[hour] for hour in held if hour in row]].sum(0)
-        if corrects(now, np.array([cell.counts for cell in snapshots]), k, again):
+        before = np.array([cell.counts for cell in snapshots])
+        if corrects(now, before, k, again):
             last = max(cell.snapshot for cell in snapshots)
-            found.append(Cell(snapshots[0].level, held, _whole(now), last + 1))
+            fewest = min(int(now.min()), int(np.abs(now - before).min()))
+            found.append(Cell(snapshots[0].level, held, _whole(now), last + 1, fewest))
     silent = {hour for cell in earlier if cell.level < 0 for hour in cell.hours}
     covered = {hour for held in told for hour in held}
     free = np.array([index for hour, index in sorted(row.items()) if hour not in covered], np.int64)
@@ -115,10 +123,9 @@ def release(
             groups.setdefault((depth, int(nodes[index, depth])), []).append(index)
         elif nodes.shape[1] == len(LEVELS) and int(hours[index]) not in silent:
             groups.setdefault((-1, int(nodes[index, -1])), []).append(index)
-    found += [
-        Cell(depth, tuple(int(hour) for hour in hours[group]), _whole(counts[group].sum(0)))
-        for (depth, _), group in groups.items()
-    ]
+    for (depth, _), group in groups.items():
+        sums = _whole(counts[group].sum(0))
+        found.append(Cell(depth, tuple(int(hour) for hour in hours[group]), sums, fewest=min(sums)))
     return sorted(found, key=lambda cell: (cell.hours, cell.level, cell.snapshot))
 
 

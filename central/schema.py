@@ -123,7 +123,7 @@ create table released (
     hours bigint, coverage double, anomaly boolean, trend double,
     entries bigint, conversion double, sales_per_visitor double, visits bigint,
     engaged_share double, dwell_p50 double, dwell_p90 double, dwell_p90_low double,
-    dwell_p90_high double, wait_p50 double, wait_p90 double,
+    dwell_p90_high double, wait_p50 double, wait_p90 double, store_dwell double,
     web_sessions bigint, web_orders bigint, web_searches bigint,
     held bigint[], counts bigint[],
     primary key (site, about, zone, start, snapshot));

@@ -23,7 +23,6 @@ Sums = dict[tuple[str, str, int], float]
 class Window:
     """A window's sums; whether all behind them was seen, and whether more may come.
 
-    hidden: whether sums were dropped since they tell of too few people.
     band: what is expected, and its lower and upper bound. sure: the sum of the audits' confidence
     by their counts, and that of the counts.
     """
@@ -32,7 +31,6 @@ class Window:
     sums: Sums = field(default_factory=dict)
     seen: bool = False
     open: bool = False
-    hidden: bool = False
     band: tuple[float | None, float | None, float | None] = (None, None, None)
     sure: tuple[float, float] = (0.0, 0.0)
 
@@ -216,8 +214,4 @@ def weights(metric: Metric, site: Site) -> dict[str, float]:
         found |= {
             f"{measure}:{currency}": rate if exchanged else 1.0 for currency, rate in rates.items()
         }
-    if metric.quantile:
-        found[f"{metric.measure}_censored"] = 1.0
-    if metric.people:
-        found[metric.people] = 1.0
     return found

@@ -1,22 +1,24 @@
 """Reading series: points of a metric, with the expected band and what is known of each."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-import numpy as np
-
-from central import calendar, durations, seen, windows
+from central import calendar, seen, windows
 from central.config import Site
-from central.metrics import EDGES, Metric
-from central.privacy import IN_STORE
+from central.dictionary import COLUMNS
+from central.metrics import Metric
 from central.seen import Sums, Window
 from central.store import Store
 
 Resolution = Literal["15min", "hour", "day"]
 Status = Literal["observed", "observed-zero", "absent", "suppressed", "open"]
+Told = tuple[frozenset[int], float, int]
+"""Of a released cell the hours that it holds, a value, and how many people's it is."""
+ABOUT = {column.name: column.about for column in COLUMNS}
+"""The rows in which a column is."""
 
 
 @dataclass(frozen=True)
@@ -51,19 +53,22 @@ def read(
     """The points of a metric in [start, stop). Hours and days are the site's own.
 
     subject: one line, zone, camera or channel; all of them where empty.
-    What describes people is told by whole hours and days, without the hours (of a zone) in which
-    there were fewer than `privacy.IN_STORE`; so no two values differ by fewer than these.
+    What describes people is told from released cells alone, which do not change with what is late
+    until the k-gate lets it: see `_released`.
     """
     first, last = windows.key(start), windows.key(stop)
-    if metric.people and step != "15min":
+    if metric.released and step != "15min":
         first, last = (windows.key(calendar.hour(site, window)) for window in (first, last + 3))
     found = seen.read(store, site, metric, first, last, subject)
-    if metric.people:
-        for hour in _groups(found, site, "hour").values():
-            _hide(hour, metric, whole=step != "15min")
     weights = seen.weights(metric, site)
     zone = UTC if step == "15min" else site.zone
     groups = _groups(found, site, step)
+    if metric.released:
+        cells = _cells(store, site, metric, (first, last), step, subject)
+        return [
+            _released(begin.astimezone(zone), group, cells.get(begin, []), site)
+            for begin, group in groups.items()
+        ]
     return [
         _point(begin.astimezone(zone), group, metric, weights) for begin, group in groups.items()
     ]
@@ -103,22 +108,60 @@ def _begin(window: int, site: Site, step: Resolution) -> datetime:
     return calendar.day(site, window) if step == "day" else calendar.hour(site, window)
 
 
-def _hide(hour: list[Window], metric: Metric, *, whole: bool) -> None:
-    """Drop what an hour says of fewer people than may be told of."""
-    people: Counter[str] = Counter()
-    for each in hour:
-        for (subject, measure, _), value in each.sums.items():
-            if measure == metric.people:
-                people[subject if metric.subject else ""] += int(value)
-    whole = whole and not any(each.open for each in hour)
-    for each in hour:
-        told = {
-            key: value
-            for key, value in each.sums.items()
-            if whole and people[key[0] if metric.subject else ""] >= IN_STORE
-        }
-        each.hidden = len(told) < len(each.sums)
-        each.sums = told
+def _cells(
+    store: Store,
+    site: Site,
+    metric: Metric,
+    span: tuple[int, int],
+    step: Resolution,
+    subject: str,
+) -> dict[datetime, list[Told]]:
+    """The newest snapshots of the released cells, by the point that all of their hours lie in."""
+    if step == "15min":
+        return {}
+    rows = store.central().execute(
+        f"select held, {metric.name}, counts[-1] from released"
+        " where site = $site and about = $about and $subject in ('', zone) and status = 'ok'"
+        " and held[1] >= $first and held[-1] < $stop"
+        " qualify row_number() over (partition by zone, start order by snapshot desc) = 1"
+        " order by zone, start",
+        {
+            "site": site.id,
+            "about": ABOUT[metric.name],
+            "subject": subject,
+            "first": span[0],
+            "stop": span[1],
+        },
+    )
+    cells: dict[datetime, list[Told]] = defaultdict(list)
+    for held, value, people in rows.fetchall():
+        begin, end = (_begin(held[place], site, step).astimezone(UTC) for place in (0, -1))
+        if begin == end and value is not None:
+            cells[begin].append((frozenset(held), value, people))
+    return cells
+
+
+def _released(start: datetime, group: list[Window], cells: list[Told], site: Site) -> Point:
+    """A point of what describes people: the mean over the cells in it, weighted by their people.
+
+    It is made of what the features tell of each cell and of how many people are in it, and of
+    nothing else: who reads both knows no more than who reads the features.
+    """
+    hours = frozenset[int]().union(*(held for held, _, _ in cells))
+    told = sum(windows.key(calendar.hour(site, each.window)) in hours for each in group)
+    people = sum(count for _, _, count in cells)
+    value = round(sum(each * count for _, each, count in cells) / people, 2) if cells else None
+    status: Status = "observed"
+    if any(each.open for each in group):
+        status = "open"
+    elif not cells:
+        status = "suppressed" if any(each.seen for each in group) else "absent"
+    return Point(start, value, status, told / len(group), confidence=_confidence(group))
+
+
+def _confidence(known: Iterable[Window]) -> float | None:
+    sure, counted = (sum(each.sure[place] for each in known) for place in (0, 1))
+    return sure / counted if counted else None
 
 
 def _point(
@@ -133,15 +176,10 @@ def _point(
     status: Status = "observed" if known else "absent"
     if any(each.open for each in group):
         status = "open"
-    elif known and not sums and any(each.hidden for each in known):
-        status, value = "suppressed", None
     elif known and not any(summed for key, summed in sums.items() if _counts(metric, key)):
         status = "observed-zero"
     single = group[0].band if len(group) == 1 else (None, None, None)
-    counted = sum(each.sure[1] for each in known)
-    confidence = sum(each.sure[0] for each in known) / counted if counted else None
-    observed = sum(bool(each.sums) or not each.hidden for each in known) / len(group)
-    return Point(start, value, status, observed, *single, confidence)
+    return Point(start, value, status, len(known) / len(group), *single, _confidence(known))
 
 
 def _counts(metric: Metric, key: tuple[str, str, int]) -> bool:
@@ -152,15 +190,6 @@ def _counts(metric: Metric, key: tuple[str, str, int]) -> bool:
 
 
 def _value(metric: Metric, weights: Mapping[str, float], sums: Sums) -> float | None:
-    if metric.quantile:
-        edges = np.array(EDGES[metric.measure])
-        bins = {name: np.zeros(len(edges)) for name in weights}
-        for (_, measure, place), summed in sums.items():
-            if measure in (metric.measure, f"{metric.measure}_censored"):
-                bins[measure][place] += summed
-        lasting = durations.survival(bins[metric.measure], bins[f"{metric.measure}_censored"])
-        value, _, _ = durations.quantile(lasting, edges, metric.quantile)
-        return None if np.isnan(value) else float(value)
     if metric.added:
         zones = {subject for subject, _, _ in sums}
         values = [_ratio(metric, weights, _of(sums, zone)) for zone in zones]

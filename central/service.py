@@ -61,7 +61,7 @@ class Service:
         self._rebuilt = self.began
         self._rebuild_seconds = (0.0, 0.0)
         self._retained: datetime | None = None
-        self._released: dict[str, date | None] = {}
+        self._released: dict[str, datetime | None] = {}
         # All dates at the start: a stop may have come between a release and its files.
         self._unwritten: set[date] | None = None
         self._audits: dict[Device, tuple[wire.Audit, ...]] = {}
@@ -141,13 +141,15 @@ class Service:
         self._release(bounds, now)
 
     def _release(self, sites: Iterable[str], now: datetime) -> None:
-        """Release the features of sites whose last day has closed, one a tick; then write them."""
+        """Release the features of sites whose last hour has closed, one a tick; then write them."""
         for name in sites:
             site = self.config.site(name)
-            last = features.last_day(self.store, site)
-            if last != self._released.get(name):
-                fresh = features.release(self.store, site, now)
-                self._released[name] = last
+            end, before = features.closed(self.store, site), self._released.get(name)
+            if end != before:
+                # The rest waits for the day, and what comes late to earlier weeks can.
+                daily = end is None or before is None or end.date() != before.date()
+                fresh = features.release(self.store, site, now, daily=daily)
+                self._released[name] = end
                 if self._unwritten is not None:
                     self._unwritten |= fresh
                 return

@@ -41,7 +41,7 @@ OPEN = {
 """What can be asked for, by table. Left out: people and what they did (`person`, the ids of
 `online`, its properties), `link`, `forgotten`, postcodes, receivers' addresses and raw bytes."""
 
-GATED = "measure not like 'dwell%' and measure not like 'wait%'"
+GATED = "measure not like 'dwell%' and measure not in ('wait', 'engaged')"
 """What describes people is released by the k-gate, as features, and not here."""
 
 MAX_ROWS = 100_000

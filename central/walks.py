@@ -46,13 +46,17 @@ _MOOD = 0.25
 
 @dataclass(frozen=True)
 class Shop:
-    """A shop by the people who come in on an ordinary day."""
+    """A shop by the people who come in on an ordinary day.
+
+    alike: whether each zone is as near as any other, so that all are about equally liked.
+    """
 
     name: str
     entries: float
+    alike: bool = False
 
 
-SHOPS = (Shop("small", 100), Shop("medium", 400), Shop("busy", 2500))
+SHOPS = (Shop("small", 100), Shop("medium", 400), Shop("busy", 2500), Shop("alike", 400, True))
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ def draw_people(
     for stop in range(STOPS + 2):
         before = zones[:, stop - 1] if stop else np.full(count, -1)
         way = np.where(before == TILL, 2, min(stop, 1))
-        weights = drawn * _WAYS[way]
+        weights = drawn * (1.0 if shop.alike else _WAYS[way])
         weights[rows, before % TILL] *= np.where((before >= 0) & (before < TILL), 0.2, 1.0)
         there = (stop < length) | (on & (stop == length + 1))
         zones[there, stop] = _draw(rng, weights)[there]

@@ -12,6 +12,7 @@ TITLES = {
     "zone": "visits of a zone",
     "dwell": "dwell in a zone",
     "queue": "waits in a queue",
+    "store": "the time that people are in a site",
     "online": "a site's online visitors",
 }
 NEEDS = {
@@ -19,6 +20,7 @@ NEEDS = {
     "people": "tracks",
     "dwell": "visits whose dwell is known to its end",
     "wait": "people served whose wait is known",
+    "stays": "entries",
     "users": "web users",
 }
 

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from central.durations import FINE
 from central.metrics import AREAS, Metric
-from central.privacy import IN_STORE
+from central.privacy import TIMED, TIMED_AGAIN
 
 PAGE = Path(__file__).with_name("metrics.md")
 
@@ -23,11 +24,17 @@ Missing is not zero. Each point has a status:
 | `observed` | it was seen; `observed` beside it is the share of the time of which it tells |
 | `observed-zero` | it was seen, and there was nothing to count |
 | `absent` | its cameras saw less than nine tenths of it, or the site has never had such a thing |
-| `suppressed` | it describes fewer than {IN_STORE} people |
+| `suppressed` | it was seen, but the k-gate tells nothing that lies within it |
 | `open` | it is not over, or not all of it has arrived |
 
-What describes people (marked ●) is told by whole hours that are over, and by days made of them;
-hours of a zone with fewer than {IN_STORE} people are left out.
+What describes people (marked ●) is told as the [features](use-the-features.md) tell it: of cells
+of hours that have at least {TIMED} people whose time is known, in wide bins below {FINE}, and anew
+only when as many more are known ({TIMED_AGAIN} more, if it has had {TIMED_AGAIN}). A point has a
+value where such cells lie wholly in it: the mean of theirs, weighted by their people. So the
+median of a day is the mean of its cells' medians, and a site's value that of its zones' cells. An
+hour with enough people is told once it has closed, the rest of a part of the day or of a day once
+that has; what needs a week is in the features alone.
+A quarter of an hour tells nothing of it.
 """
 
 ONLINE = """
@@ -52,7 +59,7 @@ def page() -> str:
 
 
 def _row(metric: Metric) -> str:
-    mark = " ●" if metric.people else ""
+    mark = " ●" if metric.released else ""
     subject = f"site, {metric.subject}" if metric.subject else "site"
     channels = f" ({', '.join(metric.channels)})" if metric.channels and metric.subject else ""
     cells = f"{metric.title}: {metric.sentence}", metric.unit, metric.kind, subject + channels

@@ -131,7 +131,6 @@ def twin(sent: list[Said]) -> Cells:
             add("visits", event.zone, event.exited, 1)
             add("people", event.zone, event.exited, event.nth == 1)
             add("engaged", event.zone, event.exited, event.dwell >= ENGAGED.get(event.zone, 15.0))
-            add("dwell_seconds", event.zone, event.exited, event.dwell)
             histogram = "dwell" if event.ended == "left" else "dwell_censored"
             place = max(i for i, edge in enumerate(DWELL_EDGES) if edge <= event.dwell)
             add(histogram, event.zone, event.exited, 1, place)

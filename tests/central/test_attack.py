@@ -1,13 +1,13 @@
-"""The attackers succeed where nothing is gated, and are told what the features tell."""
+"""The attackers succeed where nothing is gated, on people whose secrets are known."""
 
 import json
 
 import numpy as np
 import pytest
 
-from central import attack, durations, features, verdict, walks
+from central import attack, guesses, verdict, walks
 from central.__main__ import main
-from central.attack import EDGES, GATE, UNGATED, Told, likely_bin, shown, two_releases
+from central.attack import GATE, UNGATED, two_releases
 from central.features import GATES
 from central.privacy import LEVELS
 from central.walks import Shop
@@ -28,8 +28,8 @@ def ratios() -> Ratios:
     found = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(attack, "PEOPLE", 1000)
-        patch.setattr(attack, "IMAGINED", 300)
-        patch.setattr(attack, "ALIKE", 10)
+        patch.setattr(guesses, "IMAGINED", 300)
+        patch.setattr(guesses, "ALIKE", 10)
         for name, gate in (("bare", UNGATED), ("gated", GATE)):
             report = attack.attack(1, gate, [CORNER])
             assert not report.reached, "so few targets prove nothing"
@@ -64,30 +64,6 @@ def test_the_gate_that_is_attacked_is_that_of_the_features() -> None:
     )
 
 
-@pytest.mark.parametrize("people", [12, durations.FINE])
-def test_attackers_see_what_features_tell(people: int) -> None:
-    histogram = np.random.default_rng(people).multinomial(
-        people, np.full(len(EDGES), 1 / len(EDGES))
-    )
-    fine = people >= durations.FINE
-    engaged = histogram[attack.ENGAGED_BIN :].sum()
-    row = features.describe(
-        "dwell",
-        {
-            "dwell": histogram.astype(np.float64),
-            "engaged": np.array(float(engaged)),
-            "visits": np.array(float(people)),
-        },
-        fine=fine,
-    )
-    seen = shown(histogram[None], fine)[0]
-    assert seen[0] == row["engaged_share"]
-    assert np.exp(seen[1]) == pytest.approx(row["dwell_p50"])
-    low, high = row["dwell_p90_low"], row["dwell_p90_high"] or np.inf
-    assert low - 1 <= np.exp(seen[2]) <= high + 1
-    assert row["dwell_p90"] is None or np.exp(seen[2]) == pytest.approx(row["dwell_p90"])
-
-
 def test_the_second_release_tells_late_people_only_if_they_are_enough() -> None:
     people = crowd(14, shop=Shop("street", 200))
     cells, (first, last) = two_releases(people, 14 * 24, GATE)
@@ -105,20 +81,6 @@ def test_the_second_release_tells_late_people_only_if_they_are_enough() -> None:
                 changed += 1
                 assert cell.visits - before[hour].visits >= 10
     assert changed
-
-
-def test_one_person_alone_is_found_by_subtraction() -> None:
-    rng = np.random.default_rng(1)
-    shares = np.where(np.arange(len(EDGES)) == 2, 0.5, 0.5 / (len(EDGES) - 1))
-    early = np.zeros(len(EDGES), np.int64)
-    early[2] = 3
-    for place in (4, 6, 8, 10):
-        both = early.copy()
-        both[place] += 1
-        snapshots = [
-            Told((0,), int(each.sum()), True, shown(each[None], True)[0]) for each in (early, both)
-        ]
-        assert likely_bin(rng, shares, snapshots) == place
 
 
 def test_walks_are_what_they_say() -> None:
@@ -149,13 +111,45 @@ def test_a_report_can_fail_and_says_so() -> None:
     good = verdict.Result("all", "analyst", "dwell bin", 5000, 0.2, 0.2, 1.05)
     bad = verdict.Result("all", "colleague", "dwell bin", 5000, 0.3, 0.2, 1.6)
     few = verdict.Result("all", "analyst", "next zone", 10, 0.2, 0.2, 1.0)
+    corner = verdict.Result("corner", "analyst", "dwell bin", 5000, 0.25, 0.2, 1.3)
     levels: dict[str, verdict.Levels] = {"corner": {"visits": {"suppressed": 0.25, "day": 0.75}}}
-    for results, reached in (((good,), True), ((good, bad), False), ((good, few), False)):
+    for results, reached in (
+        ((good,), True),
+        ((good, bad), False),
+        ((good, few), False),
+        ((good, corner), False),
+    ):
         report = verdict.Report(results, levels)
         assert report.reached is reached
         assert verdict.summary(report)["reached"] is reached
         assert ("is at most" in verdict.text(report)) is reached
     assert "suppressed 25.0%, day 75.0%" in verdict.text(report)
+    but = verdict.Report((good, corner), levels, ("corner",))
+    assert but.reached, "a shop apart is shown, not held to the limit"
+    assert verdict.summary(but)["ours"] == good.upper
+    assert "corner is none of these" in verdict.text(but)
+
+
+def test_a_shop_of_alike_zones_is_shown_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attack, "PEOPLE", 500)
+    monkeypatch.setattr(guesses, "IMAGINED", 100)
+    monkeypatch.setattr(guesses, "ALIKE", 10)
+    shops = [CORNER, Shop("even", 30, alike=True)]
+    both = attack.attack(1, shops=shops)
+    assert both.apart == ("even",)
+    assert {each.shop for each in both.results} == {"corner", "even", "all"}
+    targets = {
+        shop: [each.targets for each in both.results if each.shop == shop]
+        for shop in ("corner", "all")
+    }
+    assert targets["all"] == targets["corner"]
+
+
+def test_alike_zones_draw_alike() -> None:
+    for alike in (False, True):
+        people = crowd(60, shop=Shop("even", 200, alike))
+        firsts = np.bincount(people.zones[:, 0], minlength=walks.TILL) / len(people.zones)
+        assert bool(firsts.max() < 1.5 * firsts.min()) is alike
 
 
 def test_the_command_prints_the_report_and_a_line_of_json(

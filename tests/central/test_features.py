@@ -13,7 +13,7 @@ from central.dictionary import COLUMNS
 from central.features import GATES
 from central.hours import days
 from central.metrics import DWELL_EDGES
-from central.privacy import LEVELS
+from central.privacy import LEVELS, TIMED_AGAIN
 from central.store import Store, utc
 from central.walks import Shop
 from tests.central import shop
@@ -122,6 +122,40 @@ def test_a_day_is_told_once_it_has_closed_and_the_rest_of_a_week_after_it(store:
     assert rest["hours"] == 7 * 12 - 1
 
 
+def test_times_are_told_by_the_hour_and_what_waits_for_the_day_by_the_day(store: Store) -> None:
+    visits = visitors(0, 9, 60) + visitors(0, 10, 20) + visitors(0, 11, 20) + visitors(0, 13, 60)
+    visits["person_seconds", "shelf", windows.key(after(0, 9)), 0] = 3600
+    shop.put(store, shop.seen(8) + visits)
+    told_so_far = []
+    for hour in (10, 12, 15, 24):
+        shop.close(store, after(0, hour))
+        features.release(store, LEEDS, after(0, hour), daily=hour == 24)
+        told_so_far.append([(row["granularity"], row["hours"]) for row in told(store, "dwell")])
+    # 9 h by itself, then 10 and 11 together once the morning is over, then 13 h.
+    assert told_so_far == [
+        [("hour", 1)],
+        [("hour", 1), ("day_part", 2)],
+        [("hour", 1), ("day_part", 2), ("hour", 1)],
+        [("hour", 1), ("day_part", 2), ("hour", 1)],
+    ]
+    assert [row["start"] for row in told(store, "zone")] == [moment(0, h) for h in (9, 10, 11, 13)]
+    assert {row["created_timestamp"] for row in told(store, "zone")} == {moment(1)}
+    (row,) = told(store, "store")[:1]
+    assert (row["store_dwell"], row["counts"], row["granularity"]) == (60.0, [60], "hour")
+
+
+def test_earlier_weeks_are_looked_at_once_a_day(store: Store) -> None:
+    shop.put(store, shop.seen(9) + visitors(0, 9, 40) + visitors(8, 9, 40))
+    shop.close(store, after(8))
+    features.release(store, LEEDS, after(8))
+    shop.put(store, shop.seen(9) + visitors(0, 9, 40 + TIMED_AGAIN) + visitors(8, 9, 40))
+    shop.close(store, after(8, 10))
+    for daily, counts in ((False, [40, 40]), (True, [40, 40 + TIMED_AGAIN, 40])):
+        features.release(store, LEEDS, after(8, 10), daily=daily)
+        rows = [row for row in told(store, "dwell") if row["status"] == "ok"]
+        assert [row["counts"][-1] for row in rows] == counts
+
+
 def test_late_people_change_a_cell_only_if_they_are_enough(store: Store) -> None:
     shop.put(store, shop.seen(2) + visitors(0, 9, 40))
     shop.close(store, after(1))
@@ -134,9 +168,18 @@ def test_late_people_change_a_cell_only_if_they_are_enough(store: Store) -> None
     assert [row["snapshot"] for row in rows] == [1, 2, 3]
     assert [row["created_timestamp"] for row in rows] == [moment(1), moment(1, 10), moment(1, 20)]
     assert [row["counts"] for row in told(store, "dwell")] == [[40, 40, 40]]
-    shop.put(store, shop.seen(2) + visitors(0, 9, 40 + 100))
-    features.release(store, LEEDS, after(2))
-    assert [row["counts"] for row in told(store, "dwell")] == [[40] * 3, [140] * 3]
+
+
+def test_times_are_told_finely_only_of_enough_people_and_of_enough_new_ones(store: Store) -> None:
+    steps = [(40, False), (69, None), (70, False), (110, False), (209, None), (210, True)]
+    snapshots: list[tuple[int, bool]] = []
+    shop.close(store, after(1))
+    for hour, (people, fine) in enumerate(steps):
+        shop.put(store, shop.seen(1) + visitors(0, 9, people))
+        features.release(store, LEEDS, after(1, hour))
+        snapshots += [] if fine is None else [(people, fine)]
+        rows = told(store, "dwell")
+        assert [(row["counts"][2], row["dwell_p90"] is not None) for row in rows] == snapshots
 
 
 def test_hours_that_no_camera_saw_are_absent_until_they_come(store: Store) -> None:

@@ -58,7 +58,6 @@ def test_a_visit_counts_from_five_seconds_on(store: Store) -> None:
         ("visits", 0): 2.0,
         ("people", 0): 0.0,
         ("engaged", 0): 1.0,
-        ("dwell_seconds", 0): 20.0,
         ("dwell", 0): 1.0,
         ("dwell", 2): 1.0,
     }

@@ -3,8 +3,10 @@
 import ibis
 import pytest
 
+from central.dictionary import COLUMNS
+from central.features import TIMES
 from central.measures import DEFINITIONS, EVENTS
-from central.metrics import AREAS, CATALOGUE, EDGES, Metric
+from central.metrics import AREAS, CATALOGUE, Metric
 from docs.metrics import PAGE, page
 
 MEASURES = " ".join(str(ibis.to_sql(definition())) for definition in DEFINITIONS.values())
@@ -19,13 +21,18 @@ def test_metrics_are_told_apart() -> None:
 
 @pytest.mark.parametrize("metric", CATALOGUE.values(), ids=CATALOGUE)
 def test_a_metric_rests_on_measures(metric: Metric) -> None:
-    for measure in {metric.measure, *metric.over, *metric.since, metric.people} - {""}:
+    for measure in (metric.measure, *metric.over, *metric.since):
         assert f"'{measure}'" in MEASURES
-    if metric.quantile:
-        assert metric.measure in EDGES
     assert metric.sentence.endswith(".")
     for name in EVENTS.get(metric.measure, ()):
         assert f"`{name}`" in metric.sentence
+
+
+def test_what_describes_people_is_in_the_rows_that_are_released_by_the_hour() -> None:
+    named = {column.name: column.about for column in COLUMNS}
+    assert {named[metric.name] for metric in CATALOGUE.values() if metric.released} == set(TIMES)
+    times = {name for name, about in named.items() if about in TIMES}
+    assert not {name for name in times & set(CATALOGUE) if not CATALOGUE[name].released}
 
 
 def test_every_event_counts_in_a_metric() -> None:

@@ -124,6 +124,23 @@ def test_a_frozen_cell_never_changes_by_fewer_than_k(drawn: Any) -> None:
 
 
 @given(arrivals())
+def test_the_fewest_are_those_of_the_cell_or_of_a_difference(drawn: Any) -> None:
+    told: dict[tuple[int, ...], list[frozenset[int]]] = {}
+    for cell, inside in run_all(*drawn):
+        if cell.level >= 0:
+            earlier = told.setdefault(cell.hours, [])
+            assert cell.fewest == min(map(len, (inside, *(inside ^ each for each in earlier))))
+            earlier.append(inside)
+
+
+def test_the_fewest_are_of_the_limit_that_has_least() -> None:
+    hours, k = np.arange(1), np.array([10, 10])
+    first = release(hours, tree(hours), np.array([[50, 40]]), k, k, [])
+    (second,) = release(hours, tree(hours), np.array([[80, 52]]), k, k, first)
+    assert [cell.fewest for cell in (*first, second)] == [40, 12]
+
+
+@given(arrivals())
 def test_a_run_without_news_tells_nothing(drawn: Any) -> None:
     runs, k, over = drawn
     if runs:
@@ -168,10 +185,21 @@ def test_a_correction_is_k_away_from_every_snapshot(
     assert corrects(np.array(now), np.array(earlier), k, k) is may
 
 
-def test_a_correction_may_need_more_than_a_cell() -> None:
+@pytest.mark.parametrize(
+    ("earlier", "now", "may"),
+    [
+        ([19], 29, True),
+        ([19], 28, False),
+        ([20], 39, False),
+        ([20], 40, True),
+        ([10, 20], 39, False),
+        ([30], 10, True),
+        ([30], 11, False),
+    ],
+)
+def test_a_correction_of_a_large_cell_needs_more(earlier: list[int], now: int, may: bool) -> None:
     k, again = np.array([10]), np.array([20])
-    for count, may in ((39, False), (40, True)):
-        assert corrects(np.array([count]), np.array([[20]]), k, again) is may
+    assert corrects(np.array([now]), np.array(earlier)[:, None], k, again) is may
 
 
 def test_hours_that_came_late_are_a_cell_of_their_own_once_they_are_enough() -> None:

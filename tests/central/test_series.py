@@ -174,79 +174,6 @@ def test_people_in_a_site_are_the_sum_over_its_zones(book: Book) -> None:
     assert book.read("visits", subject="nowhere")[0].status == "absent"
 
 
-def visit(book: Book, window: int, zone: str, people: int, seconds: float) -> None:
-    for measure in ("people", "visits"):
-        book.put(measure, window, people, zone)
-    book.put("dwell_seconds", window, people * seconds, zone)
-
-
-def test_what_describes_people_is_told_of_ten_or_more(book: Book) -> None:
-    """By whole hours: whatever is subtracted from whatever, fewer are never left."""
-    for n in range(12):
-        book.seen(FIRST + n)
-    visit(book, FIRST, "till", 6, 20.0)
-    visit(book, FIRST + 3, "till", 4, 70.0)
-    visit(book, FIRST + 4, "till", 9, 1000.0)
-    visit(book, FIRST, "display", 9, 1000.0)
-    assert {point.status for point in book.read("dwell")} == {"suppressed", "observed-zero"}
-    assert book.values("dwell") == [None] * 4
-    found = book.read("dwell", 3, "hour", subject="till")
-    assert [point.status for point in found] == ["observed", "suppressed", "observed-zero"]
-    assert [point.value for point in found] == [40.0, None, None]
-    # The site's value, the day's, and those of a span that cuts an hour are of the same people.
-    assert [point.value for point in book.read("dwell", 3, "hour")] == [40.0, None, None]
-    book.close(FIRST + 1000)
-    assert [point.value for point in book.read("dwell", 3, "day")] == [40.0]
-    late = NOON + timedelta(minutes=45)
-    (first, *_) = book.read("dwell", 1, "hour", late, subject="till")
-    assert (first.start, first.value) == (NOON, 40.0)
-    # And nothing is told of an hour that is not over.
-    book.close(FIRST + 2)
-    (point,) = book.read("dwell", 1, "hour")
-    assert (point.value, point.status) == (None, "open")
-
-
-def test_quantiles_come_from_bins_and_what_is_censored(book: Book) -> None:
-    book.seen(FIRST)
-    book.put("people", FIRST, 12.0, "till")
-    book.put("visits", FIRST, 12.0, "till")
-    for place, ended, censored in ((0, 4, 0), (2, 4, 2), (4, 1, 1)):
-        book.put("dwell", FIRST, ended, "till", place=place)
-        book.put("dwell_censored", FIRST, censored, "till", place=place)
-    (found,) = book.read("dwell_p50", step="hour")
-    # 12 at risk, 4 leave before 10 s; of 8, two of them censored, 4 leave between 15 and 20 s.
-    lasting = 8 / 12
-    beyond = lasting * (1 - 4 / (8 - 1))
-    assert found.value == pytest.approx(15 + 5 * (lasting - 0.5) / (lasting - beyond))
-    # Of the last two, one of them censored, two thirds would leave between 30 and 45 s.
-    assert book.read("dwell_p90", step="hour")[0].value == pytest.approx(
-        30 + 15 * (beyond - 0.1) / (beyond * 2 / 3)
-    )
-
-
-def test_waits_are_of_those_who_were_served(book: Book) -> None:
-    book.seen(FIRST)
-    book.put("queue_seconds", FIRST, 900.0, "till")
-    book.put("served", FIRST, 10.0, "till")
-    book.put("joined", FIRST, 20.0, "till")
-    book.put("abandoned", FIRST, 5.0, "till")
-    for place in (0, 1):
-        book.put("wait", FIRST, 5.0, "till", place=place)
-    assert book.read("wait_p50", step="hour")[0].value == 15.0
-    assert book.read("wait_p90", step="hour")[0].value == pytest.approx(27.0)
-    assert book.read("abandonment")[0].value == 0.25
-
-
-def test_store_dwell_is_occupancy_by_the_rate_of_entries(book: Book) -> None:
-    """Little's law: 3 people on average, one in every 90 s."""
-    for n in range(4):
-        book.seen(FIRST + n)
-        book.put("person_seconds", FIRST + n, 1800.0, "left")
-        book.put("person_seconds", FIRST + n, 900.0, "right")
-        book.put("footfall", FIRST + n, 10.0, "entrance")
-    assert book.read("store_dwell", step="hour")[0].value == 270.0
-
-
 def test_currencies_are_kept_apart(book: Book, store: Store) -> None:
     for currency, value in (("GBP", 10.0), ("EUR", 20.0), ("USD", 40.0)):
         book.put(f"revenue:{currency}", FIRST, value, "pos", "orders")
@@ -263,6 +190,13 @@ def test_currencies_are_kept_apart(book: Book, store: Store) -> None:
     found = series.other_money(store, shop, CATALOGUE["revenue"], *span)
     assert found == {"GBP": 10.0}
     assert series.other_money(store, shop, CATALOGUE["orders"], *span) == {}
+
+
+def test_abandonment_is_of_those_who_joined(book: Book) -> None:
+    book.seen(FIRST)
+    book.put("joined", FIRST, 20.0, "till")
+    book.put("abandoned", FIRST, 5.0, "till")
+    assert book.read("abandonment")[0].value == 0.25
 
 
 def test_sales_per_visitor_are_those_at_the_tills(book: Book) -> None:

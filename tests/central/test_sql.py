@@ -150,7 +150,7 @@ def test_locks_hold_without_the_look_at_the_statement(
 
 def test_what_describes_people_is_left_to_the_gate(store: Store) -> None:
     with store.write() as cursor:
-        for measure in ("footfall", "dwell", "dwell_seconds", "dwell_censored", "wait", "visits"):
+        for measure in ("footfall", "dwell", "dwell_censored", "wait", "engaged", "visits"):
             cursor.execute(
                 'insert into partial (part, site, measure, subject, "window", value)'
                 " values ('x', 'leeds', ?, 'till', 1968000, 1)",
