@@ -17,7 +17,7 @@ help:
 	@echo "make test          set up, lint, type-check and test everything"
 	@echo "make soak          the long repeats of the kill tests (ROUNDS=20), and 100 random kills"
 	@echo "make metrics       make docs/metrics.md again, from the catalogue"
-	@echo "make figures       draw the pictures of docs/how-counting-works.md again"
+	@echo "make figures       draw the pictures of the pages about counting and detection again"
 	@echo "make picture       make the README's picture again"
 	@echo "make peers         what the benchmarks compare with, in $(PEERS) (3.3 GB to fetch)"
 
@@ -52,6 +52,7 @@ features: $(VENV)/demo
 figures: $(VENV)/demo
 	@$(BIN)/python -m docs.figures
 	@$(BIN)/python -m docs.flow
+	@$(BIN)/python -m docs.detection
 
 picture: $(VENV)/dev
 	@$(BIN)/python -m docs.picture
@@ -85,8 +86,9 @@ $(PEERS)/made: Makefile
 	@echo "Setting up $(PEERS): 3.3 GB to fetch, 6.7 GB on disk, a few minutes."
 	@deploy/setup $(PYTHON) $(PEERS) torch==2.14.1 torchvision==0.29.1 ultralytics==8.4.190 \
 		trackers==2.6.1 supervision==0.31.2 river==0.26.1 stumpy==1.14.1 pyod==3.6.7 \
+		statsmodels==0.15.0 \
 		lapx==0.11.1 onnx==1.23.2 onnxruntime==1.32.0
-	@$(PEERS)/bin/python -c "import cv2, lap, onnxruntime, pyod, river, stumpy, supervision, \
+	@$(PEERS)/bin/python -c "import cv2, lap, onnxruntime, pyod, river, statsmodels, stumpy, supervision, \
 		torchvision, trackers, ultralytics"
 	@touch $@
 

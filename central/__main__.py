@@ -18,7 +18,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
     )
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for library in ("httpx", "matplotlib"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     try:
         options.run(load(options.config) if options.config else Config(), options)
     except CentralError as error:

@@ -1,8 +1,8 @@
 """The scores of every tick, over all series at once, compiled with Numba.
 
-What every series needs is done in float32 by loops without branches, `BLOCK` series at a time; exact
-tails are summed only for the few series far out. Every series is scored by itself, so the answer has
-the same bits however many threads share the work.
+What every series needs is done in float32 by loops without branches, `BLOCK` series at a time;
+exact tails are summed only for the few series far out. Every series is scored by itself, so the
+answer has the same bits however many threads share the work.
 """
 
 import math
@@ -149,10 +149,10 @@ def tick(
     out: written. `expected` and `variance` of this window (NaN where this time of the day was
         never seen, or dispersion is not known); `p_low` and `p_high`, the tail probabilities of the
         sum over the last 1 to 16 ticks that lies farthest out, corrected for the looks;
-        `windows_low` and `windows_high`, how many ticks that sum covers (0 where it lies
-        nearer than three deviations, and its tail is taken as normal); `drift_*`, `silence` and `peak_*`, the p of cumulative
-        sums, of zeros in a row, and of this tick against the series' own tail. All p are 1 where
-        nothing is scored.
+        `windows_low` and `windows_high`, how many ticks that sum covers (0 where it lies nearer
+        than three deviations, and its tail is taken as normal); `drift_*`, `silence` and `peak_*`,
+        the p of cumulative sums, of zeros in a row, and of this tick against the series' own tail.
+        All p are 1 where nothing is scored.
     threads: how many share the work; 0 for what is fastest.
     """
     series = values.size
@@ -164,9 +164,7 @@ def tick(
     edges = np.linspace(0, series, parts + 1).astype(int)
     with ThreadPoolExecutor(parts) as pool:
         for future in [
-            pool.submit(
-                tick_range, state, family, slot, first, stop, values, exposures, ready, out
-            )
+            pool.submit(tick_range, state, family, slot, first, stop, values, exposures, ready, out)
             for first, stop in pairwise(edges)
         ]:
             future.result()

@@ -247,7 +247,12 @@ def summary(table: Table, found: Detected) -> str:
     ]
     scored = np.flatnonzero(~np.isnan(found.p))
     if scored.size == 0:
-        return "\n".join([*lines, "no row could be scored: three weeks of history are needed"])
+        return "\n".join(
+            [
+                *lines,
+                "no row could be scored: that takes three weeks of history and values that vary",
+            ]
+        )
     by_cause = ", ".join(
         f"{np.count_nonzero(found.cause[starts] == cause)} {cause}"
         for cause in ("high", "low", "sensor?")

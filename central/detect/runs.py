@@ -1,4 +1,4 @@
-"""What needs more than 16 ticks to show: cumulative sums, zeros in a row, and each series' own tail."""
+"""What takes longer to show: cumulative sums, zeros in a row, and each series' own tail."""
 
 import math
 

@@ -106,7 +106,7 @@ def scan(
 def near(extreme: Real, sign: np.float32, scored: Real, p: NDArray[np.float64]) -> None:
     """Write the p of one side's extremes as if sums were normal; all (block,)."""
     for i in range(extreme.size):
-        z = math.sqrt(max(sign * extreme[i], _ZERO))
+        z = _f(math.sqrt(max(sign * extreme[i], _ZERO)))
         tail = min((CHANCES + CHANCES_MORE * z) * tails.normal(z), _ONE)
         p[i] = tail if scored[i] > _ZERO else _ONE
 
@@ -131,9 +131,9 @@ def far(
             exposure += state.exposure[row, i]
         side = 0 if look < WIDTHS[1] else 1
         share = (look + 1 - WIDTHS[side]) / (WIDTHS[side + 1] - WIDTHS[side])
-        dispersion = np.float64(phi[side, j])
-        dispersion += share * (np.float64(phi[side + 1, j]) - dispersion)
-        least = family.linear * LEAST_MEAN * dispersion
+        shorter, longer = np.float64(phi[side, j]), np.float64(phi[side + 1, j])
+        dispersion = shorter + share * (longer - shorter)
+        least = np.float64(family.linear * LEAST_MEAN) * dispersion
         usual = dispersion * max(spread, least)
         lean = (2.0 * dispersion - 1.0) * skew / 3.0 * residual
         square = sign * residual * abs(residual) / max(usual + lean, 0.25 * usual)
@@ -149,17 +149,17 @@ def far(
     if family.linear == 0.0 or max(count, mean) > EXACT_TO:
         p = tails.normal_exact(deviations)
     elif family.quadratic > 0.0:
-        least = min(np.float64(LEAST_MEAN), 0.5 * trials)
-        mean = min(max(mean, least), trials - least)
+        edge = min(np.float64(LEAST_MEAN), 0.5 * trials)
+        mean = min(max(mean, edge), trials - edge)
         if sign < 0.0:
             p = tails.share_low(count, trials, mean, variance)
         else:
             p = tails.share_high(count, trials, mean, variance)
     else:
-        variance = max(variance, family.least * mean)
+        variance = max(variance, np.float64(family.least) * mean)
         if sign < 0.0:
             p = tails.count_low(count, mean, variance)
         else:
             p = tails.count_high(count, mean, variance)
-    chances = CHANCES + CHANCES_MORE * math.sqrt(extreme)
-    return min(1.0, price * chances * p), windows
+    chances = np.float64(CHANCES) + np.float64(CHANCES_MORE) * math.sqrt(extreme)
+    return min(1.0, float(price * chances * p)), windows

@@ -27,15 +27,22 @@ LEAST_MEAN = _f(0.05)
 
 @njit(cache=True, error_model="numpy", nogil=True)
 def measure_dispersion(state: State, family: Family, slot: int, first: int, phi: Real) -> None:
-    """Write the dispersion of sums over 1, 4 and 16 ticks; phi: (3, block)."""
+    """Write the dispersion of sums over 1, 4 and 16 ticks; phi: (3, block).
+
+    The level, of which a gauge's least is a part, is the lesser of this slot's and of the same
+    time's a day later, so that one wild value raises none.
+    """
     series = phi.shape[1]
+    slots = state.rate.shape[0]
     level = state.rate[slot, first : first + series]
+    other = state.rate[(slot + slots // DAYS) % slots, first : first + series]
     for width in range(len(WIDTHS)):
         squares = state.squares[width, first : first + series]
         units = state.units[width, first : first + series]
         row = phi[width]
         for i in range(series):
-            least = family.least + family.relative * level[i] * level[i]
+            lesser = min(abs(level[i]), abs(other[i]))
+            least = family.least + family.relative * lesser * lesser
             row[i] = max(least, squares[i] / max(units[i], _TINY))
 
 

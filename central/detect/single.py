@@ -26,6 +26,8 @@ from central.detect.table import Kind
 Reals = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
+LEANS = 0.1
+"""The p of the last values' sums below which they lean to a side, as while a shift lasts."""
 CHUNK = 1 << 18
 """Rows between two words on how far it is."""
 
@@ -37,7 +39,8 @@ class Scored:
     expected, lower, upper: in units of the values; between lower and upper lie 95 % of ordinary
     ones. NaN where nothing is known. All p are NaN where the value is absent or its slot is still
     learning: p_low, p_high, of sums of the last values as low, or as high; drift_low, drift_high,
-    of a shift that lasts; silence, of so many zeros in a row.
+    of a shift that lasts, and 1 where the last values do not lean that way; silence, of so many
+    zeros in a row.
     """
 
     expected: Reals
@@ -74,18 +77,16 @@ def run(
     if not np.all(exposure > 0.0):
         raise ValueError("exposures must be above zero")
     family = COUNT if kind == "count" else GAUGE
-    given = (
-        np.log(np.where(values > 0.0, values / exposure, np.nan)) if kind == "duration" else values
-    )
-    by = np.ones(n) if kind == "duration" else exposure
+    given, by = values, exposure
+    if kind == "duration":
+        given, by = np.log(np.where(values > 0.0, values / exposure, np.nan)), np.ones(n)
     state, scratch = empty_state(1, family, DAYS * slots_a_day), empty_out(1)
     out = np.empty((7, n))
     learning = np.empty(n, np.bool_)
     for start in range(0, n, CHUNK):
         part = slice(start, start + CHUNK)
-        _walk(
-            state, family, scratch, slots[part], given[part], by[part], learning[part], out[:, part]
-        )
+        rows = (slots[part], given[part], by[part], learning[part], out[:, part])
+        _walk(state, family, scratch, *rows)
         say(min(n, start + CHUNK))
     out[:2, ~np.isfinite(out[:2]).all(axis=0)] = np.nan
     expected, variance = out[0], out[1]
@@ -123,5 +124,6 @@ def _walk(
         kernels.tick_block(state, family, slot, 0, 1, values[now], exposures[now], ready, scratch)
         out[0, t], out[1, t] = scratch.expected[0], scratch.variance[0]
         out[2, t], out[3, t] = scratch.p_low[0], scratch.p_high[0]
-        out[4, t], out[5, t] = scratch.drift_low[0], scratch.drift_high[0]
+        out[4, t] = scratch.drift_low[0] if scratch.p_low[0] < LEANS else 1.0
+        out[5, t] = scratch.drift_high[0] if scratch.p_high[0] < LEANS else 1.0
         out[6, t] = scratch.silence[0]

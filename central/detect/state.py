@@ -48,14 +48,14 @@ COUNT = Family(_f(0), _f(1), _f(0), _f(1 + 1e-6), _f(0), _f(0), _f(0))
 SUBSET = Family(_f(0), _f(1), _f(1), _f(1 + 1e-6), _f(0), _f(0), _f(0))
 """How many of so many: beta-binomial. The exposure is the number out of which."""
 GAUGE = Family(_f(1), _f(0), _f(0), _f(1e-12), _f(1e-6), PRIOR, _f(1e-4))
-"""Anything else that has a level, log durations too: normal. No change under a thousandth counts."""
+"""Anything else that has a level, log durations too: normal. A thousandth of it is no change."""
 
 
 class State(NamedTuple):
     """What a tick reads and teaches; all float32 but `newest`.
 
-    rate, mass: (slots a week, series), value per exposure, and the exposure it rests on, of the last
-        eight weeks or so.
+    rate, mass: (slots a week, series), value per exposure, and the exposure it rests on, of
+        the last eight weeks or so.
     squares, units: (3, series), decayed sums over ticks of squared residuals, and of what they
         would be at dispersion 1, of the sums over the last 1, 4 and 16 ticks.
     residual, spread, value, exposure: (16, series) rings of ticks: value less its expectation, its

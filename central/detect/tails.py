@@ -1,8 +1,8 @@
 """How likely a value so far out is: the distributions behind the scores, as Numba scalars.
 
 A count is negative binomial, a subset beta-binomial, each with the mean and variance given, so that
-dispersion enters by moments. What a tick needs for every series (`normal`, `decay`) is made of products
-and one quotient, in float32 and without branches, so that a compiler does 16 at once.
+dispersion enters by moments. What a tick needs for every series (`normal`, `decay`) is made of
+products and one quotient, in float32 and without branches, so that a compiler does 16 at once.
 """
 
 import math
@@ -75,7 +75,7 @@ def fraction(a: float, b: float, x: float) -> float:
 
 @njit(cache=True, error_model="numpy")
 def count_low(count: float, mean: float, variance: float) -> float:
-    """P(Y ≤ count), negative binomial with this mean > 0 and variance > mean.
+    """P(Y ≤ count), negative binomial with this mean > 0 and variance > mean, summed downwards.
 
     Meant for counts below the mean.
     """
@@ -83,9 +83,13 @@ def count_low(count: float, mean: float, variance: float) -> float:
     if k < 0.0:
         return 0.0
     size = mean * mean / (variance - mean)
-    share = mean / (size + mean)
-    ahead = math.exp(log_mass(k, mean, variance)) * (size + k) / size * share
-    return min(1.0, ahead * fraction(size, k + 1.0, size / (size + mean)))
+    ratio = (size + mean) / mean
+    total = term = math.exp(log_mass(k, mean, variance))
+    while k > 0.0 and term > ENOUGH * total:
+        term *= k / (size + (k - 1.0)) * ratio
+        total += term
+        k -= 1.0
+    return min(1.0, total)
 
 
 @njit(cache=True, error_model="numpy")
@@ -118,14 +122,14 @@ def share_low(count: float, trials: float, mean: float, variance: float) -> floa
     share = mean / trials
     rho = (variance / (mean * (1.0 - share)) - 1.0) / max(1.0, trials - 1.0)
     rho = min(max(rho, 1e-9), 1.0 - 1e-9)
-    alpha = share * (1.0 / rho - 1.0)
-    beta = (1.0 - share) * (1.0 / rho - 1.0)
+    alpha = share * (1.0 - rho) / rho
+    beta = (1.0 - share) * (1.0 - rho) / rho
     rest = trials - k
     mass = math.lgamma(trials + 1.0) - math.lgamma(k + 1.0) - math.lgamma(rest + 1.0)
     mass += log_rising(alpha, k) + log_rising(beta, rest) - log_rising(alpha + beta, trials)
     total = term = math.exp(mass)
     while k > 0.0 and term > ENOUGH * total:
-        term *= k / (alpha + k - 1.0) * (beta + trials - k) / (trials - k + 1.0)
+        term *= k / (alpha + (k - 1.0)) * (beta + (trials - k)) / (trials - k + 1.0)
         total += term
         k -= 1.0
     return min(1.0, total)

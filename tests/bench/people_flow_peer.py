@@ -9,9 +9,9 @@ besides the counts' square roots, how far those are from the mean of their slot 
 * river's HalfSpaceTrees learns row by row, with its defaults, features scaled as they come.
 * PyOD's IForest is fitted anew each day to all days before, with its defaults.
 * STL (statsmodels, its defaults, a season of a week) is fitted anew each day to all rows up to the
-  end of that day; the score is the residual in standard deviations, the larger of the channels'.
-* STL once more, fitted once to all rows: it knows weeks that are still to come, and no monitor could
-  do the same.
+  end of that day; the score is the residual in robust standard deviations, the larger of the
+  channels'.
+* STL once more, fitted once to all rows: it knows what is still to come, as no monitor can.
 """
 
 import sys
@@ -67,7 +67,8 @@ def stl(counts: Any, step: int) -> Any:
             continue
         for channel in counts.T:
             residual = STL(channel[: start + step], period=WEEK).fit().resid
-            part = residual[start : start + step] / np.std(residual)
+            spread = 1.4826 * np.median(np.abs(residual - np.median(residual)))
+            part = residual[start : start + step] / (spread + 0.1)
             scores[start : start + step] = np.maximum(scores[start : start + step], part)
     return scores
 

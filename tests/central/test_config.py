@@ -214,3 +214,21 @@ def test_any_text_loads_or_is_refused_in_words(
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
     with suppress(ConfigError):
         load(path)
+
+
+def test_a_site_has_the_calendars_of_its_region_and_its_own(tmp_path: Path) -> None:
+    text = (
+        "regions:\n  north: {calendar: north.ics}\n  south: {}\n"
+        "sites:\n  - {id: leeds, region: north, calendar: leeds.ics}\n"
+        "  - {id: york, region: north}\n  - {id: dover, region: south}\n  - {id: web}\n"
+    )
+    config = load(written(tmp_path, text))
+    found = {site.id: [str(path) for path in config.calendars(site)] for site in config.sites}
+    assert found == {
+        "leeds": ["north.ics", "leeds.ics"],
+        "york": ["north.ics"],
+        "dover": [],
+        "web": [],
+    }
+    with pytest.raises(ConfigError, match="did you mean `calendar`"):
+        load(written(tmp_path, "regions:\n  north: {calender: north.ics}\n"))

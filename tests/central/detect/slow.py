@@ -123,7 +123,19 @@ class Slow:
         measured = self.units[0] >= family.known
         variance = phi[0] * spread if measured and weight > 0 else NAN
         width = F(4) * np.sqrt(variance) if measured else F(1e30)
-        out: list[float | np.float32] = [expected, variance, 1.0, 1.0, 0, 0, ONE, ONE, ONE, 1.0, 1.0]
+        out: list[float | np.float32] = [
+            expected,
+            variance,
+            1.0,
+            1.0,
+            0,
+            0,
+            ONE,
+            ONE,
+            ONE,
+            1.0,
+            1.0,
+        ]
         if not ready:
             return tuple(out)
         value = ZERO
@@ -154,7 +166,8 @@ class Slow:
         return tuple(out)
 
     def phi(self, slot: int) -> list[np.float32]:
-        level = self.rate[slot]
+        slots = len(self.rate)
+        level = min(abs(self.rate[slot]), abs(self.rate[(slot + slots // 7) % slots]))
         least = self.family.least + self.family.relative * level * level
         measured = zip(self.squares, self.units, strict=True)
         return [max(least, square / max(unit, TINY)) for square, unit in measured]

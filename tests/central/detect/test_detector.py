@@ -1,11 +1,13 @@
 """The detector against weeks whose truth is known: what it promises, and what it finds."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from central.detect.detector import Detector, Scores, band, threshold, usual_range
-from central.detect.state import SLOTS
+from central.detect.state import COUNT, GAUGE, SLOTS, SUBSET, Family
 
 BUDGET = 0.1
 LIMIT = threshold(BUDGET, SLOTS, 2)
@@ -110,6 +112,57 @@ def test_two_replays_are_bit_identical() -> None:
     assert replay() == replay()
 
 
+@pytest.mark.parametrize("family", [COUNT, SUBSET, GAUGE], ids=["count", "subset", "gauge"])
+def test_a_restored_detector_scores_bit_for_bit(tmp_path: Path, family: Family) -> None:
+    def scores(detector: Detector, first: int) -> list[bytes]:
+        rng = np.random.default_rng(first)
+        said = []
+        for tick in range(first, first + 400):
+            values, exposures = (
+                rng.poisson(6.0, 5).astype(float),
+                rng.poisson(20.0, 5).astype(float),
+            )
+            found = detector.tick(tick % 336, values, rng.random(5) < 0.9, exposures)
+            said += [getattr(found, name).tobytes() for name in Scores.__dataclass_fields__]
+        return said
+
+    detector = Detector(series(5), family, 336)
+    scores(detector, 0)
+    detector.save(tmp_path / "state.npz")
+    restored = Detector.load(tmp_path / "state.npz")
+    assert (restored.series, restored.family) == (detector.series, family)
+    assert scores(restored, 400) == scores(detector, 400)
+
+
+def test_a_detector_of_nothing_is_saved_too(tmp_path: Path) -> None:
+    Detector([]).save(tmp_path / "state.npz")
+    assert Detector.load(tmp_path / "state.npz").series == ()
+    with pytest.raises(OSError, match="absent"):
+        Detector.load(tmp_path / "absent.npz")
+
+
+def test_what_lies_before_closing_time_is_over_in_the_morning() -> None:
+    detector, _ = taught(np.full(3, 4.0), 4 * 96 + 48, seed=1)
+    for n in range(4):
+        run(detector, 4 * 96 + 48 + n, np.zeros(3))
+    for _ in range(16):
+        detector.rest(np.array([True, False, False]))
+    scores = run(detector, 4 * 96 + 52, np.zeros(3))
+    assert scores.p_low[0] > 1e-3 > scores.p_low[1]
+    assert scores.windows[1] >= 4
+
+
+def test_a_restart_begins_cumulative_sums_again() -> None:
+    detector, _ = taught(np.full(2, 4.0), 4 * 96 + 48, seed=1)
+    for n in range(3):
+        run(detector, 4 * 96 + 48 + n, np.zeros(2))
+    detector.restart(np.array([True, False]))
+    scores = run(detector, 4 * 96 + 51, np.full(2, np.nan))
+    assert detector.state.drift[:, 0].max() == detector.state.silence[0] == 0.0
+    assert detector.state.drift[0, 1] > 0.0 < detector.state.silence[1]
+    assert (scores.drift_low == 1.0).all()
+
+
 def test_windows_say_how_many_the_sum_covers() -> None:
     detector, _ = taught(np.array([4.0]), 4 * 96 + 48, seed=1)
     covers = [int(run(detector, 4 * 96 + 48 + n, np.zeros(1)).windows[0]) for n in range(4)]
@@ -138,3 +191,5 @@ def test_bad_input_is_named() -> None:
         run(detector, 672, np.zeros(2))
     with pytest.raises(ValueError, match="must be"):
         run(detector, 0, np.zeros(3))
+    with pytest.raises(ValueError, match="must be"):
+        detector.tick(0, np.zeros(2), np.ones(2, bool), np.zeros(1))

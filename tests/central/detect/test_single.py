@@ -31,9 +31,13 @@ def test_a_count_is_scored_as_by_the_detector() -> None:
             int(slots[t]), values[t : t + 1], np.ones(1, bool), exposure[t : t + 1]
         )
         assert np.isnan(found.expected[t]) or found.expected[t] == scores.expected[0]
-        for name in ("p_low", "p_high", "drift_low", "drift_high", "silence"):
+        for name in ("p_low", "p_high", "silence"):
             p = getattr(found, name)[t]
             assert np.isnan(p) or p == getattr(scores, name)[0]
+        for side in ("low", "high"):
+            p, drift = getattr(found, f"p_{side}")[t], getattr(found, f"drift_{side}")[t]
+            wanted = getattr(scores, f"drift_{side}")[0] if p < single.LEANS else 1.0
+            assert np.isnan(drift) or drift == wanted
     known = ~np.isnan(found.p_low)
     assert not known[: 2 * WEEK].any()
     assert not known[np.isnan(values)].any()
