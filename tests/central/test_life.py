@@ -1,5 +1,6 @@
 """What becomes of findings, window by window."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -21,7 +22,7 @@ NORTH = {"region-north": ("leeds", "york")}
 class Story:
     """Windows of a few places one after the other; what changed in each."""
 
-    def __init__(self, leaves: dict[str, tuple[str, ...]] | None = None) -> None:
+    def __init__(self, leaves: Mapping[str, tuple[str, ...]] | None = None) -> None:
         self.window, self.leaves = START, leaves or {}
         self.held: dict[Key, Incident] = {}
         self.values: dict[str, list[float]] = {}

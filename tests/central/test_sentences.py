@@ -72,7 +72,8 @@ PEOPLE, SALES = Sum(9, 42, 60), Sum(2, 16, 16)
             YORK,
             "abuse",
             {"metric": "returns", "wave": Sum(23, 1.5, 2), "people": PEOPLE, "sales": SALES},
-            "York: a wave of returns. 23 returns since 09:15 (usual 0-4). Web normal, cameras fine.",
+            "York: a wave of returns. 23 returns since 09:15 (usual 0-4). Web normal, cameras"
+            " fine.",
         ),
         (
             WEB,

@@ -99,8 +99,8 @@ def test_a_camera_is_new_before_it_is_blind(store: Store) -> None:
             town.put(SITE, "watched_seconds", "side", 900.0)
         town.put(SITE, "covered_seconds", "door", 900.0)
         town.window += 1
-        for tick in town.ticks(town.window):
-            seen.append({camera: shares[0] for camera, shares in tick.coverage.items()})
+        ticks = town.ticks(town.window)
+        seen += [{name: shares[0] for name, shares in tick.coverage.items()} for tick in ticks]
     assert seen == [{"door": 1.0}, {"door": 1.0, "side": 0.1}, {"door": 1.0, "side": 0.0}]
 
 

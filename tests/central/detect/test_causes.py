@@ -147,7 +147,8 @@ def test_the_story_is_the_one_nearest_to_the_counts(people: int, sales: int) -> 
 
     def fit(total: Sum, share: float) -> float:
         mean = share * total.expected
-        return (total.observed * np.log(mean) - mean) / (total.variance / total.expected)
+        gain = float(total.observed * np.log(mean) - mean)
+        return gain / (total.variance / total.expected)
 
     falls = np.linspace(1e-6, 1.0, 4001)
     best = {
@@ -192,7 +193,7 @@ def town(values: dict[str, list[float]]) -> dict[str, Tick]:
         site: tick(Site(id=site), footfall=reading(values.get(site, [40, 41, 39, 40]), 40))
         for site in SITES
     }
-    total = sum(t.readings["footfall"].value[::-1] for t in ticks.values())
+    total = np.sum([t.readings["footfall"].value[::-1] for t in ticks.values()], axis=0)
     node = tick(REGION, footfall=off(total.tolist(), 240))
     return {**ticks, "region-north": replace(node, children=SITES)}
 

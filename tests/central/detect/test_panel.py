@@ -173,6 +173,21 @@ def test_first_days_are_marked_as_learning() -> None:
     assert np.isnan(days.least).all()
 
 
+def test_a_store_that_is_learning_is_held_against_its_sisters() -> None:
+    days = Days(days=2).noon()
+    values = days.draw()
+    values[2 * STORES - 2] = 5.0
+    days.tick(values)
+    slots = np.full(len(SERIES), 36 + OPEN // 2 + 2 * 96)
+    ready = np.ones(len(SERIES), np.bool_)
+    scores, _ = days.panel.tick(days.window, slots, values, ready, int(slots[0]))
+    found = days.panel.readings(f"shop-{STORES - 1}", scores, days.window)["footfall"]
+    assert (found.learning, found.pooled) == (True, True)
+    assert found.p_low < 1e-6
+    sister = days.panel.readings("shop-0", scores, days.window)["footfall"]
+    assert sister.p_low > 1e-3
+
+
 def test_few_stores_have_neither_sisters_nor_a_node() -> None:
     members = [Member("leeds"), Member("york")]
     panel = Panel(members, [("leeds", "footfall", ""), ("york", "footfall", "")])
