@@ -22,6 +22,8 @@ from tests.bench.injected_town import (
 
 ECHO = 16
 """Windows after a fault that the scan still looks back on."""
+GAP = 3
+"""Windows without an alarm that end an episode of the peer."""
 PAST_WEEKS = 6
 """Weeks of the same quarter that the peer knows."""
 RIGHT = {
@@ -170,13 +172,14 @@ def peer(chain: Chain, first: int) -> list[Told]:
 
 
 def _merged(told: Sequence[Told]) -> list[Told]:
-    """The first of those at a place that are less than `ECHO` windows apart."""
-    last: dict[str, int] = {}
+    """The first of those of one cause at a place that are at most `GAP` windows apart."""
+    last: dict[tuple[str, str], int] = {}
     kept = []
     for each in sorted(told, key=lambda each: each.window):
-        if each.window - last.get(each.place, -ECHO) >= ECHO:
+        before = last.get((each.place, each.cause))
+        if before is None or each.window - before > GAP:
             kept.append(each)
-        last[each.place] = each.window
+        last[each.place, each.cause] = each.window
     return kept
 
 

@@ -132,5 +132,5 @@ def test_the_peer_reads_a_blind_camera_as_a_drop(quiet: Chain) -> None:
     blind = [Fault("blind", store, LEARN * WEEK + 20, 8, 1.0) for store in largest]
     told = peer(town.inject(SEED, quiet, blind), LEARN * WEEK)
     found = match(blind, told, quiet)
-    assert 1 in [each.delay for each in found]
+    assert [each.delay for each in found].count(1) >= 3
     assert not any(each.right for each in found)
