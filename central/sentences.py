@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from central.config import Site
 from central.detect.detector import usual_range
-from central.detect.panel import Sum
+from central.detect.reading import Sum
 
 SYMBOLS = {"GBP": "£", "EUR": "€", "USD": "$"}
 NAMED = 3

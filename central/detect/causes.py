@@ -30,7 +30,8 @@ import numpy as np
 
 from central.config import Site
 from central.detect import hierarchy
-from central.detect.panel import CHAIN, LOW, PEOPLE, Reading, Sum
+from central.detect.panel import CHAIN, LOW, PEOPLE
+from central.detect.reading import Reading, Sum
 
 Cause = Literal[
     "sensor", "data", "shift", "demand", "conversion", "orders", "abuse", "trend", "busy"

@@ -11,7 +11,7 @@ from central import life
 from central.config import Site
 from central.detect.budget import FAR
 from central.detect.causes import Finding, Tick
-from central.detect.panel import Reading
+from central.detect.reading import Reading
 from central.life import HELD, Incident, Key, Limits, step
 
 START, NOON = 1000, datetime(2026, 3, 2, 12, tzinfo=UTC)

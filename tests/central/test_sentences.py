@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from central.config import Site
-from central.detect.panel import Sum
+from central.detect.reading import Sum
 from central.sentences import Evidence, money, sentence
 
 YORK = Site(id="york", name="York")

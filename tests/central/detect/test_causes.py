@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from central.config import Site
 from central.detect import causes
 from central.detect.causes import Finding, Tick, calm, explained, findings, story
-from central.detect.panel import CHAIN, Reading, Sum
+from central.detect.panel import CHAIN
+from central.detect.reading import Reading, Sum
 
 NOW, LIMIT = 1000, 1e-4
 LEEDS, WEB = Site(id="leeds", name="Leeds"), Site(id="web", kind="web")
