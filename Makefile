@@ -86,10 +86,9 @@ $(PEERS)/made: Makefile
 	@echo "Setting up $(PEERS): 3.3 GB to fetch, 6.7 GB on disk, a few minutes."
 	@deploy/setup $(PYTHON) $(PEERS) torch==2.14.1 torchvision==0.29.1 ultralytics==8.4.190 \
 		trackers==2.6.1 supervision==0.31.2 river==0.26.1 stumpy==1.14.1 pyod==3.6.7 \
-		statsmodels==0.15.0 \
-		lapx==0.11.1 onnx==1.23.2 onnxruntime==1.32.0
-	@$(PEERS)/bin/python -c "import cv2, lap, onnxruntime, pyod, river, statsmodels, stumpy, supervision, \
-		torchvision, trackers, ultralytics"
+		statsmodels==0.15.0 lapx==0.11.1 onnx==1.23.2 onnxruntime==1.32.0
+	@$(PEERS)/bin/python -c "import cv2, lap, onnxruntime, pyod, river, statsmodels, stumpy, \
+		supervision, torchvision, trackers, ultralytics"
 	@touch $@
 
 clean:

@@ -19,7 +19,7 @@ MEMORY = _f(1 - 1 / (4 * SLOTS))
 """What dispersion keeps from tick to tick: some four weeks of quarters."""
 LONGER = 3.0
 """How many times its p a sum over more than 4 ticks costs: a fault shall show within the hour."""
-_LESS, _NEVER = _f(2 * math.log(LONGER)), _f(1e30)
+_LESS = _f(2 * math.log(LONGER))
 LEANS = _f(1)
 """Deviations of the last 4 ticks to the same side, without which a longer sum is over and done."""
 CHANCES, CHANCES_MORE = _f(1.1), _f(1.0)
@@ -43,6 +43,39 @@ def stay(ring: Real, newest: int, ready: NDArray[np.bool_]) -> None:
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
+def deviation(
+    total: np.float32, variance: np.float32, dispersion: np.float32, skew: np.float32,
+    least: np.float32,
+) -> np.float32:  # fmt: skip
+    """The signed square of a sum's standard deviations, see `scan`."""
+    usual = dispersion * max(max(variance, least * dispersion), _TINY)
+    lean = (_TWO * dispersion - _ONE) * skew * _THIRD * total
+    return total * abs(total) / max(usual + lean, _QUARTER * usual)
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def teach_dispersion(
+    state: State, family: Family, width: int, first: int, phi: Real, total: Real, variance: Real,
+    speaks: Real,
+) -> None:  # fmt: skip
+    """Let sums over `WIDTHS[width]` ticks (block,) speak on their dispersion, each one clipped."""
+    series = speaks.size
+    squares = state.squares[width, first : first + series]
+    units = state.units[width, first : first + series]
+    unknown = PRIOR * _f(WIDTHS[width])
+    for i in range(series):
+        usual = phi[i] * variance[i]
+        square = total[i] * total[i]
+        afresh = (units[i] < unknown) & (square < family.again * usual)
+        bound = CLIP * CLIP * usual if units[i] > _ZERO else _ENDLESS
+        before = _ZERO if afresh else MEMORY * squares[i]
+        weight = _ZERO if afresh else MEMORY * units[i]
+        teaches = speaks[i] > _ZERO
+        squares[i] = before + min(square, bound) if teaches else squares[i]
+        units[i] = weight + variance[i] if teaches else units[i]
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
 def scan(
     state: State, family: Family, first: int, phi: Real, skew: Real, speaks: Real,
     lowest: Real, highest: Real,
@@ -59,47 +92,48 @@ def scan(
     series = speaks.size
     newest = state.newest[0]
     least = family.linear * LEAST_MEAN
-    total, variance, last = np.zeros(series, _f), np.zeros(series, _f), np.zeros(series, _f)
-    less_low, less_high = np.zeros(series, _f), np.zeros(series, _f)
+    total, variance = np.zeros(series, _f), np.zeros(series, _f)
+    leans = np.empty(series, _f)
+    long_low, long_high = np.zeros(series, _f), np.zeros(series, _f)
     lowest[:] = _ZERO
     highest[:] = _ZERO
-    width = 0
-    for look in range(LOOKS):
-        residual = state.residual[(newest - look) % LOOKS, first : first + series]
-        spread = state.spread[(newest - look) % LOOKS, first : first + series]
+    newest_residual = state.residual[newest, first : first + series]
+    newest_spread = state.spread[newest, first : first + series]
+    teach_dispersion(state, family, 0, first, phi[0], newest_residual, newest_spread, speaks)
+    for look in range(0, LOOKS, 2):
+        one, two = (newest - look) % LOOKS, (newest - look - 1) % LOOKS
+        residual = state.residual[one, first : first + series]
+        spread = state.spread[one, first : first + series]
+        before = state.residual[two, first : first + series]
+        spread_before = state.spread[two, first : first + series]
         side = 0 if look < WIDTHS[1] else 1
-        share = _f((look + 1 - WIDTHS[side]) / (WIDTHS[side + 1] - WIDTHS[side]))
+        ticks = WIDTHS[side + 1] - WIDTHS[side]
+        share = _f((look + 1 - WIDTHS[side]) / ticks)
+        more = _f((look + 2 - WIDTHS[side]) / ticks)
         shorter, longer = phi[side], phi[side + 1]
+        low, high = (lowest, highest) if side == 0 else (long_low, long_high)
+        # Two looks at once: half the way to the cache and back.
         for i in range(series):
-            total[i] += residual[i]
-            variance[i] += spread[i]
+            sum_one, variance_one = total[i] + residual[i], variance[i] + spread[i]
             dispersion = shorter[i] + share * (longer[i] - shorter[i])
-            usual = dispersion * max(max(variance[i], least * dispersion), _TINY)
-            lean = (_TWO * dispersion - _ONE) * skew[i] * _THIRD * total[i]
-            square = total[i] * abs(total[i]) / max(usual + lean, _QUARTER * usual)
-            lowest[i] = min(lowest[i], square + less_low[i])
-            highest[i] = max(highest[i], square - less_high[i])
-            last[i] = square
-        if look + 1 == WIDTHS[1]:
+            square = deviation(sum_one, variance_one, dispersion, skew[i], least)
+            sum_two, variance_two = sum_one + before[i], variance_one + spread_before[i]
+            dispersion = shorter[i] + more * (longer[i] - shorter[i])
+            other = deviation(sum_two, variance_two, dispersion, skew[i], least)
+            low[i] = min(low[i], min(square, other))
+            high[i] = max(high[i], max(square, other))
+            total[i] = sum_two
+            variance[i] = variance_two
+        if look + 2 == WIDTHS[1]:
             for i in range(series):
-                less_low[i] = _LESS if last[i] < -LEANS else _NEVER
-                less_high[i] = _LESS if last[i] > LEANS else _NEVER
-        if look + 1 == WIDTHS[width]:
-            squares = state.squares[width, first : first + series]
-            units = state.units[width, first : first + series]
-            unknown = PRIOR * _f(WIDTHS[width])
-            dispersions = phi[width]
-            for i in range(series):
-                usual = dispersions[i] * variance[i]
-                square = total[i] * total[i]
-                afresh = (units[i] < unknown) & (square < family.again * usual)
-                bound = CLIP * CLIP * usual if units[i] > _ZERO else _ENDLESS
-                before = _ZERO if afresh else MEMORY * squares[i]
-                weight = _ZERO if afresh else MEMORY * units[i]
-                teaches = speaks[i] > _ZERO
-                squares[i] = before + min(square, bound) if teaches else squares[i]
-                units[i] = weight + variance[i] if teaches else units[i]
-            width += 1
+                leans[i] = deviation(total[i], variance[i], longer[i], skew[i], least)
+            teach_dispersion(state, family, 1, first, longer, total, variance, speaks)
+    teach_dispersion(state, family, 2, first, phi[2], total, variance, speaks)
+    for i in range(series):
+        below = long_low[i] + _LESS if leans[i] < -LEANS else _ZERO
+        above = long_high[i] - _LESS if leans[i] > LEANS else _ZERO
+        lowest[i] = min(lowest[i], below)
+        highest[i] = max(highest[i], above)
 
 
 @njit(cache=True, error_model="numpy", nogil=True)

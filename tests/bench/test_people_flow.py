@@ -25,11 +25,12 @@ def test_recall_by_hand() -> None:
     event = np.zeros(2 * WEEK, bool)
     event[[100, 101, 300]] = True
     score = np.zeros(event.size)
-    score[[102, 200, 202, 300]] = [9.0, 8.0, 8.0, 7.0]
+    score[[102, 200, 203, 300]] = [9.0, 8.0, 8.0, 7.0]
     score[400] = 6.0
     assert recall(score, event, [0.0, 0.5, 1.0], warm_up=0) == [0.5, 1.0, 1.0]
-    score[202] = 0.0
-    score[203] = 8.0
+    assert recall(score, event, [0.5], warm_up=0, apart=2) == [0.5]
+    score[203] = 0.0
+    score[204] = 8.0
     assert recall(score, event, [0.0, 0.5, 1.0], warm_up=0) == [0.5, 0.5, 1.0]
 
 
