@@ -223,7 +223,7 @@ def _go_on(incident: Incident, finding: Finding | None, tick: Tick, now: datetim
         return replace(incident, held=incident.held - (1 if tick.opened else 0))
     quiet = calm(tick, incident.key[1], incident.subject)
     if quiet is None:
-        return incident
+        return incident if finding is None else _still(incident, finding, tick)
     if not quiet:
         return _still(replace(incident, calm=0), finding, tick)
     if incident.calm + 1 < CALM_WINDOWS:
