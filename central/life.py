@@ -222,8 +222,12 @@ def _go_on(incident: Incident, finding: Finding | None, tick: Tick, now: datetim
             return _still(replace(incident, resolved=None, held=HELD, calm=0), finding, tick)
         return replace(incident, held=incident.held - (1 if tick.opened else 0))
     quiet = calm(tick, incident.key[1], incident.subject)
+    if quiet is None and finding is not None:
+        # Who does not see people cannot know better what the cause is.
+        same = replace(finding, cause=incident.cause, metric=incident.metric)  # type: ignore[arg-type]
+        return _still(incident, same, tick)
     if quiet is None:
-        return incident if finding is None else _still(incident, finding, tick)
+        return incident
     if not quiet:
         return _still(replace(incident, calm=0), finding, tick)
     if incident.calm + 1 < CALM_WINDOWS:
