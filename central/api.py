@@ -177,7 +177,10 @@ def describe(service: Service) -> dict[str, Any]:
             "quarantined": dict(taken.refused),
         },
         "points": series.points(service.store),
-        "incidents": service.incidents.opened,
+        "incidents": service.incidents.told,
+        "only_listed": service.incidents.opened - service.incidents.told,
+        "alarms": service.alarms(),
+        "learning": service.learning(),
         "notified": service.notifier.delivered,
         "tick_seconds": round(service.tick_seconds, 3),
         "devices": [

@@ -56,7 +56,11 @@ COLUMNS = (
     ),
     Column("hours", "bigint", "Hours in the cell."),
     Column("coverage", "double", "Share of its open quarter hours that the cameras saw."),
-    Column("anomaly", "boolean", "Whether an incident of the site other than `sensor` lies in it."),
+    Column(
+        "anomaly",
+        "boolean",
+        "Whether an incident of the site other than `sensor`, told to somebody, lies in it.",
+    ),
     Column(
         "trend",
         "double",

@@ -305,7 +305,8 @@ def _keep(store: Store, rows: Sequence[Row]) -> None:
         cursor.register("fresh", fresh)
         cursor.execute(
             "insert into released by name select *, exists (select 1 from incident i"
-            " where i.site = fresh.site and i.cause <> 'sensor'"
+            " where (i.site = fresh.site or list_contains(i.children, fresh.site))"
+            " and i.cause <> 'sensor' and i.pushed is not null"
             " and i.began < fresh.held[-1] + ? and i.latest >= fresh.held[1]) as anomaly"
             " from fresh",
             [HOUR],

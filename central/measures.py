@@ -101,6 +101,7 @@ EVENTS = {
     "searches": ("Products Searched",),
     "add_to_cart": ("Product Added",),
     "checkouts": ("Checkout Started",),
+    "coupons": ("Coupon Applied",),
     "email_delivered": ("Email Delivered",),
     "email_opened": ("Email Opened",),
     "email_clicked": ("Email Link Clicked",),

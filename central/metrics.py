@@ -294,6 +294,7 @@ AREAS: dict[str, tuple[Metric, ...]] = {
         ),
         _web("add_to_cart", "Added to the cart", "events", "Events named `Product Added`."),
         _web("checkouts", "Checkouts", "events", "Events named `Checkout Started`."),
+        _web("coupons", "Coupons", "events", "Events named `Coupon Applied`."),
     ),
     "Email": (
         _email("email_delivered", "Emails delivered", "emails", "Events named `Email Delivered`."),

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 
 from central.config import Config, Webhook
-from central.incidents import Incident
+from central.life import Incident
 from central.store import Store, utc
 from edge import wire
 
@@ -60,7 +60,7 @@ class Notifier:
             thread.join()
 
     def add(self, incident: Incident) -> None:
-        """Send an incident's opening or end to every receiver."""
+        """Send the opening or the end of an incident that is told, to every receiver."""
         event = "resolved" if incident.resolved else "opened"
         with self._store.write() as cursor:
             cursor.executemany(
@@ -81,7 +81,7 @@ class Notifier:
             cursor.execute(
                 "insert or ignore into notice"
                 " select id, unnest(?::varchar[]), 'opened', sentence, 'waiting', 0, ?, ''"
-                " from incident where resolved is null",
+                " from incident where resolved is null and pushed is not null",
                 [receivers, now],
             )
             cursor.execute(

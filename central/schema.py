@@ -56,6 +56,7 @@ create table numbered (
     site varchar, device varchar, epoch varchar, hour timestamp, since timestamp,
     first bigint, following bigint, primary key (site, device, epoch, hour));
 """,
+    # Both files have one version; of this one nothing stands here.
     "select 1",
 )
 
@@ -127,10 +128,22 @@ create table released (
     held bigint[], counts bigint[],
     primary key (site, about, zone, start, snapshot));
 """,
+    # `usual` is what was expected before anything of that day was known. An incident is `sure`
+    # where it lies too far out for chance; `pushed` is the window in which somebody was told of it.
+    # Until here, everything was told.
     # What the last night came to: `baseline` has a row a series, `forecast` its hours; of a series
     # that is not `ready` it says when it will be. `unlike` has a row a store that was compared that
     # day, and as JSON the metrics that name it.
     """
+alter table expectation add column usual double;
+alter table incident add column metric varchar default '';
+alter table incident add column p double default 0;
+alter table incident add column lost double default 0;
+alter table incident add column money double default 0;
+alter table incident add column children varchar[] default [];
+alter table incident add column pushed bigint;
+alter table incident add column sure boolean default false;
+update incident set pushed = latest;
 create table baseline (
     site varchar, metric varchar, made timestamp, ready date, problem varchar,
     primary key (site, metric));

@@ -10,10 +10,10 @@ import duckdb
 
 from central import audits, windows
 from central.config import Site
+from central.detect.causes import SEEING_SHARE
 from central.measures import MONEY
 from central.metrics import Metric
 from central.store import Store
-from central.watch import COVERED_SHARE
 
 Sums = dict[tuple[str, str, int], float]
 """By subject, measure and bin."""
@@ -55,7 +55,7 @@ def read(
         each.seen = window >= since
         if metric.counted:
             share = covered.get(window, 0.0)
-            each.seen = each.seen and (window in imported or share >= COVERED_SHARE)
+            each.seen = each.seen and (window in imported or share >= SEEING_SHARE)
     _add_sure(cursor, found, metric, span)
     if not subject:
         rows = cursor.execute(

@@ -92,6 +92,17 @@ class Service:
         self.notifier.stop()
         self.store.close()
 
+    def learning(self) -> dict[str, datetime]:
+        """By site that is still learning, when its baseline is ready."""
+        return {site: windows.start(window) for site, window in self._watch.learning().items()}
+
+    def alarms(self) -> dict[str, dict[str, float | None]]:
+        """What is promised of false incidents a shop and week, and what the past weeks brought."""
+        return {
+            level: {"promised": promised, "achieved": achieved, "p": limit}
+            for level, (promised, achieved, limit) in self._watch.achieved.items()
+        }
+
     def sites(self) -> set[str]:
         """The configured sites, and those that devices speak of."""
         return {site.id for site in self.config.sites} | {
@@ -123,11 +134,13 @@ class Service:
         bounds = self._closing.bounds(self.sites(), now)
         self._rebuild(now)
         self._retain(now)
-        for ticks in self._watch.advance(bounds):
-            for tick in ticks:
-                for incident in self.incidents.judge(tick):
-                    log.info("%s", incident.sentence)
+        self._watch.real = self.incidents.real
+        for moment in self._watch.advance(bounds):
+            for incident in self.incidents.judge(moment):
+                log.info("%s", incident.sentence)
+                if incident.pushed is not None:
                     self.notifier.add(incident)
+            self._watch.real = self.incidents.real
             if self._stop.is_set():
                 return  # what is left is scored after the next start
         self._release(bounds, now)

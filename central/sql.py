@@ -32,11 +32,12 @@ OPEN = {
     "audit": 'site, device, kind, subject, role, "window", count, confidence, checks',
     "progress": "site, processed",
     "expectation": 'site, metric, "window", value, expected, variance, lower, upper, p_low,'
-    " p_high, learning",
+    " p_high, learning, usual",
     "baseline": "site, metric, made, ready, problem",
     "forecast": "site, metric, start, expected, lower, upper, made",
     "unlike": "day, site, score, metrics",
-    "incident": "id, site, cause, subject, severity, began, latest, opened, resolved, sentence",
+    "incident": "id, site, cause, subject, severity, began, latest, opened, resolved, sentence,"
+    " metric, p, lost, money, children, pushed, sure",
     "notice": "incident, event, sentence, status, attempts, next_try",
     "quarantine": "id, received, site, channel, size",
 }

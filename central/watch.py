@@ -4,7 +4,7 @@ State is rebuilt at every start by replaying the windows in the file, so that wh
 came late has taught the baseline; only windows that close after that can raise an incident.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC
 
@@ -13,33 +13,41 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from central import calendar, windows
+from central import calendar, life, windows
 from central.config import Config, Site
-from central.detect.detector import Detector, Key, Scores, band
+from central.detect.budget import LISTED, WEEKS
+from central.detect.causes import HOUR, SEEING_SHARE, Tick
+from central.detect.detector import Key, Scores, band
+from central.detect.panel import CHAIN, Member, Panel, node_of
+from central.life import Limits
 from central.store import Store
 
-HISTORY_WINDOWS = 4 * 24 * 7 * 13
+WEEK = 4 * 24 * 7
+LEARNING = 3 * WEEK
+HISTORY_WINDOWS = 13 * WEEK
 SHOWN_WINDOWS = 4 * 24 * 2
-COVERED_SHARE = 0.9
-"""A window that the cameras of an entrance saw for less than this share counts as absent."""
+WATCHED = {
+    "store": ("footfall", "orders", "returns"),
+    "web": ("sessions", "orders", "searches", "zero_result_searches", "coupons"),
+}
+"""The measures that are scored, by the kind of site."""
+KNOWN_FROM = {"footfall": (), "orders": ("orders", "returns"), "returns": ("orders", "returns")}
+"""Measures with the first of which one is known from then on; `events` for what is not named."""
+ALWAYS = Site(id=CHAIN)
 
 
 @dataclass(frozen=True)
-class Tick:
-    """One closed window of one site: values and scores by metric, coverage by camera (0 to 1).
+class Moment:
+    """One closed window: what is known of each place, and the limits of that week.
 
-    A camera that has never been heard of is left out: it is new, not blind.
+    ticks: by place: the sites whose window it is, and the nodes above them. leaves: by node, the
+    highest first, the sites below it.
     """
 
-    site: Site
     window: int
-    opened: bool
-    values: dict[str, float]
-    p_low: dict[str, float]
-    p_high: dict[str, float]
-    spans: dict[str, int]
-    learning: dict[str, bool]
-    coverage: dict[str, float]
+    ticks: Mapping[str, Tick]
+    leaves: Mapping[str, tuple[str, ...]]
+    limits: Limits
 
 
 @dataclass(frozen=True)
@@ -57,7 +65,12 @@ class Values:
 
 
 class Watch:
-    """Detector state over all series, and how far each site has been scored."""
+    """Detector state over all series, and how far each site has been scored.
+
+    `real`, by place, is from when on what it shows is known to be no chance; it teaches nothing.
+    `achieved`, by level, is what is promised of false incidents a place and week, what the past
+    weeks brought of them, and the p at which one is raised.
+    """
 
     def __init__(self, store: Store, config: Config) -> None:
         self._store, self._config = store, config
@@ -65,17 +78,17 @@ class Watch:
         self._processed: dict[str, int] = dict(
             self._cursor.execute("select site, processed from progress").fetchall()
         )
-        self._detector = Detector([])
-        self._sites: list[Site] = []
+        self._begin(())
         self._known: tuple[dict[str, int], int] = {}, 0
         self._interrupted = False
+        self.real: Mapping[str, int] = {}
 
-    def advance(self, bounds: dict[str, int]) -> Iterator[list[Tick]]:
-        """Score the windows that have closed, oldest first; one list a window.
+    def advance(self, bounds: dict[str, int]) -> Iterator[Moment]:
+        """Score the windows that have closed, oldest first.
 
         bounds: by site, the first window that is not closed. Scores are in the file before a
-        list is handed out, and that its window is done with when the next is asked for: a stop in
-        between scores the window again, and loses nothing.
+        moment is handed out, and that its window is done with when the next is asked for: a stop
+        in between scores the window again, and loses nothing.
         """
         for site, bound in bounds.items():
             if site not in self._processed:
@@ -83,7 +96,7 @@ class Watch:
             self._processed[site] = max(self._processed[site], bound - HISTORY_WINDOWS)
         series = self._series(bounds)
         known = self._relaid(), self._store.imports
-        if series != self._detector.series or known != self._known or self._interrupted:
+        if series != self._panel.sites or known != self._known or self._interrupted:
             self._known = known
             self._replay(series)
         while True:
@@ -112,11 +125,39 @@ class Watch:
 
     def _series(self, sites: Iterable[str]) -> tuple[Key, ...]:
         rows = self._cursor.execute(
-            "select distinct site, measure from partial where measure in ('footfall', 'orders')"
-            " union select distinct site, 'footfall' from partial where measure = 'watched_seconds'"
+            "select distinct site, measure from partial where list_contains(?, measure)"
+            " union select distinct site, 'footfall' from partial"
+            " where measure = 'watched_seconds'",
+            [sorted({name for names in WATCHED.values() for name in names})],
         ).fetchall()
         known = set(sites)
-        return tuple(sorted((site, measure, "") for site, measure in rows if site in known))
+        return tuple(
+            sorted(
+                (site, measure, "")
+                for site, measure in rows
+                if site in known and measure in WATCHED[self._config.site(site).kind]
+            )
+        )
+
+    def _begin(self, series: tuple[Key, ...]) -> None:
+        """A panel that knows nothing yet, of the sites that have these series."""
+        sites = [self._config.site(name) for name in dict.fromkeys(site for site, _, _ in series)]
+        members = [Member(site.id, site.kind, site.region) for site in sites]
+        self._panel = Panel(members, series)
+        self._places = {site.id: site for site in sites}
+        self._sites = [self._places[site] for site, _, _ in series]
+        regions = {node_of(site.region): site.region for site in sites if site.region}
+        for node, below in self._panel.nodes.items():
+            first = self._places[below[0]]
+            name = "All shops" if node == CHAIN else regions[node]
+            self._places[node] = first.model_copy(update={"id": node, "name": name})
+        self._leaves = dict(sorted(self._panel.nodes.items(), key=lambda each: -len(each[1])))
+        between = tuple(node for node in self._leaves if node != CHAIN)
+        self._children = {**self._leaves, **({CHAIN: between} if between else {})}
+        self._past: list[tuple[int, NDArray[np.float64]]] = []
+        self._heard: dict[str, int] = {}
+        self._limits = Limits(0.0, 0.0)
+        self.achieved: dict[str, tuple[float, float | None, float]] = {}
 
     def _relaid(self) -> dict[str, int]:
         """By site, the window in which a device's layout last changed: footfall begins anew."""
@@ -131,8 +172,7 @@ class Watch:
         return {site: windows.key(since.replace(tzinfo=UTC)) for site, since in rows}
 
     def _replay(self, series: tuple[Key, ...]) -> None:
-        self._detector = Detector(series)
-        self._sites = [self._config.site(site) for site, _, _ in series]
+        self._begin(series)
         last = max(self._processed.values(), default=0)
         ((least,),) = self._cursor.execute('select min("window") from partial').fetchall()
         first = max(last if least is None else least, last - HISTORY_WINDOWS)
@@ -140,84 +180,123 @@ class Watch:
         first = min(first, last + 1)
         values = self._load(series, first, last + 1).values
         processed = np.array([self._processed[site] for site, _, _ in series])
+        real = self._cursor.execute(
+            "select site, began, latest, children from incident where sure"
+        ).fetchall()
         shown = []
         for window in range(first, last + 1):
+            over = [
+                place
+                for site, began, latest, children in real
+                if began <= window <= latest and window - began < life.PAUSE
+                for place in (site, *children)
+            ]
             row, ready = values[window - first], window <= processed
-            if window <= last - SHOWN_WINDOWS:
-                self._detector.rest(ready & self._closed(window))
-                for slot, opened in self._slots(window):
-                    self._detector.learn(slot, row, ready & opened)
-            else:
-                scores = self._score(window, row, ready)
+            scores = self._score(window, row, ready, over)
+            if window > last - SHOWN_WINDOWS:
                 shown.append(self._expectation(window, row, scores, ready))
+        self._limit()
         with self._store.write() as cursor:
             cursor.execute('delete from expectation where "window" > ?', [last - SHOWN_WINDOWS])
             if shown:
                 _insert(cursor, pa.concat_tables(shown))
         self._interrupted = False
 
-    def _tick(self, window: int, sites: set[str]) -> list[Tick]:
-        series = self._detector.series
-        now = self._load(series, window, window + 1)
+    def _tick(self, window: int, sites: set[str]) -> Moment:
+        series = self._panel.sites
+        now = self._load(series, window - HOUR + 1, window + 1)
         ready = np.array([site in sites for site, _, _ in series], np.bool_)
-        values = now.values[0]
-        scores = self._score(window, values, ready)
+        if self._past and self._past[-1][0] // WEEK != window // WEEK:
+            self._limit()
+        over = life.paused(self.real, window)
+        scores = self._score(window, now.values[-1], ready, over)
         with self._store.write() as cursor:
-            _insert(cursor, self._expectation(window, values, scores, ready))
-        return [self._result(site, window, values, scores, now) for site in sorted(sites)]
+            _insert(cursor, self._expectation(window, now.values[-1], scores, ready))
+        places = [*sorted(sites), *(node for node in self._leaves if self._speaks(node, window))]
+        ticks = {place: self._told(place, window, scores, now) for place in places}
+        return Moment(window, ticks, self._leaves, self._limits)
 
-    def _result(
-        self, site: str, window: int, values: NDArray[np.float64], scores: Scores, now: Values
-    ) -> Tick:
-        mine = [(i, key[1]) for i, key in enumerate(self._detector.series) if key[0] == site]
+    def _speaks(self, node: str, window: int) -> bool:
+        readings = self._panel.recent.window[0]
+        return any(readings[i] == window for i in self._panel.of(node))
+
+    def _told(self, place: str, window: int, scores: Scores, now: Values) -> Tick:
+        site = self._places.get(place) or self._config.site(place)
+        coverage: dict[str, list[float]] = {}
+        for (at, camera), shares in zip(now.cameras, now.coverage.T, strict=True):
+            seen = shares[::-1].tolist()
+            if at == place and not np.isnan(seen[0]):
+                opened = [calendar.is_open(site, window - n) for n in range(len(seen))]
+                until = next((n for n in range(1, len(seen)) if not opened[n]), len(seen))
+                coverage[camera] = [each for each in seen[:until] if not np.isnan(each)]
+        node = place in self._leaves
         return Tick(
-            site=self._config.site(site),
+            site=site,
             window=window,
-            opened=calendar.is_open(self._config.site(site), window),
-            values={name: float(values[i]) for i, name in mine},
-            p_low={name: float(scores.p_low[i]) for i, name in mine},
-            p_high={name: float(scores.p_high[i]) for i, name in mine},
-            spans={name: int(scores.windows[i]) for i, name in mine},
-            learning={name: bool(scores.learning[i]) for i, name in mine},
-            coverage={
-                camera: float(share)
-                for (place, camera), share in zip(now.cameras, now.coverage[0], strict=True)
-                if place == site and not np.isnan(share)
-            },
+            opened=node or calendar.is_open(site, window),
+            readings=self._panel.readings(place, scores, window),
+            coverage=coverage,
+            children=self._children.get(place, ()),
+            ready=self.learning().get(place),
         )
 
-    def _score(self, window: int, values: NDArray[np.float64], ready: NDArray[np.bool_]) -> Scores:
-        """Score and learn, each series at its own local quarter of the week."""
-        merged = _unknown(len(values))
-        self._detector.rest(ready & self._closed(window))
-        for slot, opened in self._slots(window):
-            merged = _merge(merged, self._detector.tick(slot, values, ready & opened), opened)
-        return merged
+    def learning(self) -> dict[str, int]:
+        """By site that has not been counted for three weeks, the window in which it will be."""
+        now = self._past[-1][0] if self._past else 0
+        return {
+            site: first + LEARNING for site, first in self._heard.items() if now < first + LEARNING
+        }
 
-    def _slots(self, window: int) -> Iterator[tuple[int, NDArray[np.bool_]]]:
-        """The local quarters of the week at a window; with each, the open sites' series there."""
-        slots = self._local(window)
-        for slot in np.unique(slots[slots != calendar.CLOSED]):
-            yield int(slot), slots == slot
+    def _score(
+        self, window: int, values: NDArray[np.float64], ready: NDArray[np.bool_], over: list[str]
+    ) -> Scores:
+        """Score and learn, each series at its own local quarter of the week.
 
-    def _closed(self, window: int) -> NDArray[np.bool_]:
-        """The series whose sites are closed at a window."""
-        closed: NDArray[np.bool_] = self._local(window) == calendar.CLOSED
-        return closed
+        over: the places that teach nothing; what they show is no chance.
+        """
+        slots = np.array([calendar.slot(site, window) for site in self._sites], np.int64)
+        node_slot = calendar.slot(ALWAYS, window)
+        scores, shown = self._panel.tick(window, slots, values, ready, node_slot, over)
+        for i in np.flatnonzero(shown[: len(values)]).tolist():
+            self._heard.setdefault(self._panel.sites[i][0], window)
+        least = self._panel.least(scores, shown)
+        least[:, [i for i, place in enumerate(self._panel.places) if place in over]] = np.nan
+        self._past.append((window, least))
+        return scores
 
-    def _local(self, window: int) -> NDArray[np.int64]:
-        return np.array([calendar.slot(site, window) for site in self._sites], np.int64)
+    def _limit(self) -> None:
+        """What keeps the budgets in the next week, by the weeks before."""
+        last = self._past[-1][0] if self._past else 0
+        self._past = [each for each in self._past if each[0] > last - WEEKS * WEEK]
+        week = np.array([window // WEEK for window, _ in self._past], np.int64)
+        least = np.array([row for _, row in self._past])
+        if not len(least):
+            least = np.zeros((0, 2, 0))
+        pushed = self._config.false_alarms
+        self._limits, brought = life.limits(least, week, pushed, LISTED)
+        told, named = (None if np.isnan(each) else each for each in brought)
+        self.achieved = {
+            "pushed": (pushed, told, self._limits.pushed),
+            "listed": (LISTED, named, self._limits.listed),
+        }
 
     def _load(self, series: tuple[Key, ...], first: int, stop: int) -> Values:
         """Values of the windows from `first` up to, but without, `stop`."""
         place = {(site, measure): i for i, (site, measure, _) in enumerate(series)}
         values = np.full((stop - first, len(series)), np.nan)
         rows = self._cursor.execute(
-            "select site, min(\"window\") from partial where measure = 'orders' group by site"
+            'select site, measure, min("window") from partial'
+            " where measure in ('orders', 'returns', 'events') group by all"
         ).fetchall()
-        for site, began in rows:
-            if (site, "orders") in place:
-                values[max(0, began - first) :, place[site, "orders"]] = 0.0
+        began = {(site, measure): window for site, measure, window in rows}
+        for (site, measure), i in place.items():
+            heard = [
+                began[site, name]
+                for name in KNOWN_FROM.get(measure, ("events",))
+                if (site, name) in began
+            ]
+            if heard:
+                values[max(0, min(heard) - first) :, i] = 0.0
 
         watching = self._cameras()
         column = {(site, camera): i for i, (site, camera, _) in enumerate(watching)}
@@ -242,19 +321,19 @@ class Watch:
         for site in {site for site, _, counts in watching if counts}:
             entrance = [column[at, each] for at, each, counts in watching if counts and at == site]
             if (site, "footfall") in place:
-                seen = coverage[:, entrance].min(axis=1) >= COVERED_SHARE
+                seen = coverage[:, entrance].min(axis=1) >= SEEING_SHARE
                 values[seen, place[site, "footfall"]] = 0.0
 
         rows = self._cursor.execute(
             "select site, measure, \"window\", sum(value), bool_and(part like 'import:%')"
-            " from partial where measure in ('footfall', 'orders')"
-            ' and "window" >= ? and "window" < ? group by all',
-            [first, stop],
+            ' from partial where list_contains(?, measure) and "window" >= ? and "window" < ?'
+            " group by all",
+            [sorted({measure for _, measure in place}), first, stop],
         ).fetchall()
         for site, measure, window, value, imported in rows:
-            i = place.get((site, measure))
-            if i is not None and (imported or not np.isnan(values[window - first, i])):
-                values[window - first, i] = value
+            at = place.get((site, measure))
+            if at is not None and (imported or not np.isnan(values[window - first, at])):
+                values[window - first, at] = value
         for site, since in self._known[0].items():
             if (site, "footfall") in place:
                 values[: max(0, since + 1 - first), place[site, "footfall"]] = np.nan
@@ -276,21 +355,28 @@ class Watch:
     def _expectation(
         self, window: int, values: NDArray[np.float64], scores: Scores, ready: NDArray[np.bool_]
     ) -> pa.Table:
-        rows = [i for i in range(len(values)) if ready[i]]
-        series = self._detector.series
+        kept, series = self._panel.recent, self._panel.series
         lower, upper = band(scores.expected, scores.variance)
+        spoke = kept.window[0] == window
+        value, usual = (
+            np.where(spoke, kept.value[0], np.nan),
+            np.where(spoke, kept.usual[0], np.nan),
+        )
+        value[: len(values)] = values
+        rows = np.flatnonzero(np.concatenate([ready, spoke[len(values) :]]))
         return pa.table(
             {
                 "site": pa.array([series[i][0] for i in rows], pa.string()),
                 "metric": pa.array([series[i][1] for i in rows], pa.string()),
                 "window": pa.array([window] * len(rows), pa.int64()),
-                "value": pa.array(values[rows], from_pandas=True),
+                "value": pa.array(value[rows], from_pandas=True),
+                "usual": pa.array(usual[rows], from_pandas=True),
                 **{
                     name: pa.array(getattr(scores, name)[rows], pa.float64(), from_pandas=True)
                     for name in ("expected", "variance", "p_low", "p_high")
                 },
-                "lower": pa.array(lower[rows], from_pandas=True),
-                "upper": pa.array(upper[rows], from_pandas=True),
+                "lower": pa.array(lower[rows], pa.float64(), from_pandas=True),
+                "upper": pa.array(upper[rows], pa.float64(), from_pandas=True),
                 "learning": scores.learning[rows],
             }
         )
@@ -307,31 +393,3 @@ def _insert(cursor: duckdb.DuckDBPyConnection, expectation: pa.Table) -> None:
     cursor.register("scored", expectation)
     cursor.execute("insert into expectation by name select * from scored")
     cursor.unregister("scored")
-
-
-def _unknown(series: int) -> Scores:
-    """The scores of series whose sites are closed."""
-    nothing, small = np.full(series, np.nan, np.float32), np.ones(series, np.float32)
-    certain = np.ones(series)
-    return Scores(
-        expected=nothing,
-        variance=nothing,
-        p_low=certain,
-        p_high=certain,
-        windows=np.zeros(series, np.int8),
-        learning=np.ones(series, np.bool_),
-        drift_low=small,
-        drift_high=small,
-        silence=small,
-        peak_low=certain,
-        peak_high=certain,
-    )
-
-
-def _merge(old: Scores, new: Scores, here: NDArray[np.bool_]) -> Scores:
-    return Scores(
-        **{
-            name: np.where(here, getattr(new, name), getattr(old, name))
-            for name in Scores.__dataclass_fields__
-        }
-    )

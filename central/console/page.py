@@ -92,7 +92,8 @@ class Item(ui.element):
         self._sentence.text = incident["sentence"]
         state = f"resolved {self._local(resolved)}" if resolved else "open"
         began = self._local(incident["began"])
-        self._when.text = f"{incident['severity']} · since {began} · {state}"
+        told = "" if incident["pushed"] else " · only listed"
+        self._when.text = f"{incident['severity']} · since {began} · {state}{told}"
 
     def _local(self, moment: datetime) -> str:
         return moment.astimezone(self._zone).strftime("%d %b %H:%M")
@@ -166,10 +167,17 @@ class Page:
             self._list,
             self._items,
             items,
-            lambda name: Item(self._service.config.site(items[name]["site"]), self._choose),
+            lambda name: Item(self._shop(items[name]), self._choose),
         )
         for name, item in self._items.items():
             item.show(items[name])
+
+    def _shop(self, incident: dict[str, Any]) -> Site:
+        """The shop to show for an incident; of a region's, the first that it names."""
+        name, known = incident["site"], self._service.sites()
+        if name not in known:
+            name = next(iter(incident["children"]), name)
+        return self._service.config.site(name)
 
     def _draw(self, site: Site, options: dict[str, Any]) -> None:
         against = "footfall against orders" if site.kind == "store" else "orders"

@@ -16,15 +16,19 @@ REFRESH_SECONDS = 2.0
 INCIDENTS = 50
 HOUR = timedelta(hours=1)
 STATES = {
+    "data": "data",
     "conversion": "tills",
     "orders": "orders",
-    "footfall": "footfall",
+    "demand": "few people",
+    "shift": "gone online",
+    "abuse": "wave",
+    "trend": "trend",
     "sensor": "blind",
     "offline": "offline",
     "fine": "fine",
     "new": "no data yet",
 }
-"""What is said of a shop, the worst first; an incident's cause is a state."""
+"""What is said of a shop, the worst first; the cause of an incident of a shop is a state."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +64,14 @@ def shops(service: Service) -> list[Shop]:
     """Every shop, the worst state first, then by name."""
     intake = service.intake
     health, online, gauges = intake.health.copy(), intake.online.copy(), intake.gauges.copy()
-    ranks = list(STATES)
     states = dict.fromkeys(service.sites(), "new")
     states |= dict.fromkeys((key.site for key in service.config.write_keys), "fine")
     states |= dict.fromkeys((site for site, _ in health), "fine")
     off = {device for device, there in online.items() if not there}
     states |= dict.fromkeys((site for site, _ in off), "offline")
-    for site, cause, _ in list(service.incidents.open):
-        states[site] = min(states.get(site, cause), cause, key=ranks.index)
+    for incident in service.incidents.open.values():
+        for name in {incident.site, *incident.children} & states.keys():
+            states[name] = min(states[name], incident.cause, key=_rank)
     # What a blind camera said last is not what is there now.
     off |= {
         device
@@ -80,11 +84,17 @@ def shops(service: Service) -> list[Shop]:
         inside[site] = None if before is None or (site, device) in off else before + gauge.count
     found = []
     for name, state in states.items():
-        site = service.config.site(name)
+        place = service.config.site(name)
         count = inside.get(name)
-        footfall, orders = (_last_hour(service, site, metric) for metric in WATCHED)
-        found.append(Shop(site, state, "" if count is None else str(count), footfall, orders))
-    return sorted(found, key=lambda shop: (ranks.index(shop.state), shop.site.title.casefold()))
+        footfall, orders = (_last_hour(service, place, metric) for metric in WATCHED)
+        found.append(Shop(place, state, "" if count is None else str(count), footfall, orders))
+    return sorted(found, key=lambda shop: (_rank(shop.state), shop.site.title.casefold()))
+
+
+def _rank(state: str) -> int:
+    # What costs nothing, such as many people, is no state: the shop is fine.
+    ranks = list(STATES)
+    return ranks.index(state if state in STATES else "fine")
 
 
 def _last_hour(service: Service, site: Site, metric: str) -> str:

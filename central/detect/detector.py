@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from central.detect import kernels
+from central.detect import kernels, season
 from central.detect.season import LEARNED
 from central.detect.state import COUNT, SLOTS, Family, State, empty_out, empty_state
 
 Key = tuple[str, str, str]
 """(site, measure, subject)"""
 
+Reals = NDArray[np.float64]
 BAND_95 = 1.959964
 BAND_80 = 1.281552
 
@@ -105,6 +106,26 @@ class Detector:
         exposures = self._one if exposures is None else exposures
         self._check(slot, values, ready, exposures)
         kernels.tick(self.state, self.family, slot, values, exposures, ready, self._scratch)
+
+    def expectation(self, slot: int) -> tuple[Reals, Reals, Reals]:
+        """What a slot is to show before it does: rate, variance at exposure 1, evidence.
+
+        Each (series,); rate and variance are NaN where this quarter of the day was never seen, and
+        evidence is the exposure that the slot itself has seen of late.
+        """
+        count = len(self.series)
+        phi, rate, weight = np.empty((3, count), np.float32), *np.empty((2, count), np.float32)
+        season.measure_dispersion(self.state, self.family, slot, 0, phi)
+        season.smooth(self.state, self.family, slot, 0, phi[0], rate, weight)
+        family = self.family
+        with np.errstate(divide="ignore", invalid="ignore"):
+            unit = family.constant + rate * (family.linear - family.quadratic * rate)
+            variance = phi[0] * np.maximum(unit, 0) * (1 + 1 / weight)
+        return (
+            rate.astype(np.float64),
+            variance.astype(np.float64),
+            self.state.mass[slot].astype(np.float64),
+        )
 
     def rest(self, closed: NDArray[np.bool_]) -> None:
         """Let a window pass in which nothing is to be expected of some; closed: (series,)."""

@@ -233,7 +233,8 @@ def test_incidents_of_the_cell_are_anomalies(store: Store) -> None:
     for cause, hour in (("footfall", 11), ("sensor", 13)):
         began = windows.key(after(0, hour)) + 3
         store.central().execute(
-            "insert into incident values (?, 'leeds', ?, '', 'major', ?, ?, null, null, '')",
+            "insert into incident (id, site, cause, began, latest, pushed, children)"
+            " values (?, 'leeds', ?, ?, ?, 0, [])",
             [cause, cause, began, began],
         )
     features.release(store, LEEDS, after(1))

@@ -12,7 +12,7 @@ import pytest
 
 from central import notify
 from central.config import Config, Webhook
-from central.incidents import Incident
+from central.life import Incident
 from central.notify import Notifier
 from central.store import Store, utc
 from deploy.demo.broker import free_port
@@ -25,11 +25,11 @@ INCIDENT = Incident(
     site="leeds",
     cause="conversion",
     subject="",
-    severity="critical",
     began=1,
     latest=2,
     opened=OPENED,
     sentence="Leeds: tills stopped.",
+    pushed=2,
 )
 RESOLVED = replace(INCIDENT, resolved=OPENED + timedelta(hours=1))
 
@@ -110,7 +110,8 @@ class Bench:
     def write(self, incident: Incident) -> None:
         """As `Incidents` does, before anyone is told."""
         self.store.central().execute(
-            "insert or replace into incident values (?, ?, ?, '', ?, 1, 2, ?, ?, ?)",
+            "insert or replace into incident (id, site, cause, subject, severity, began, latest,"
+            " opened, resolved, sentence, pushed) values (?, ?, ?, '', ?, 1, 2, ?, ?, ?, ?)",
             [
                 incident.id,
                 incident.site,
@@ -119,6 +120,7 @@ class Bench:
                 utc(incident.opened),
                 utc(incident.resolved) if incident.resolved else None,
                 incident.sentence,
+                incident.pushed,
             ],
         )
 

@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 
 from central import windows
 from central.config import Config, Hours, Site
-from central.incidents import Incident, Incidents
+from central.detect.causes import Tick
+from central.incidents import Incidents
 from central.intake.events import Intake
+from central.life import Incident
 from central.store import Store
-from central.watch import Tick, Watch
+from central.watch import Moment, Watch
 from tests.central.device import SITE, layout
 
 START = datetime(2026, 6, 16, 10, tzinfo=UTC)
@@ -121,14 +123,21 @@ class Town:
         self.window += 1
         return self.judge(self.window)
 
-    def ticks(self, bound: int) -> Iterator[Tick]:
+    def moments(self, bound: int) -> Iterator[Moment]:
         """The windows before `bound` that were not judged yet."""
-        for ticks in self.watch.advance({site.id: bound for site in self.sites}):
-            yield from ticks
+        yield from self.watch.advance({site.id: bound for site in self.sites})
+
+    def ticks(self, bound: int) -> Iterator[Tick]:
+        """What is known of each site in them."""
+        for moment in self.moments(bound):
+            yield from moment.ticks.values()
 
     def judge(self, bound: int) -> list[Incident]:
         """Close the windows before `bound`; the incidents that changed."""
-        found = [incident for tick in self.ticks(bound) for incident in self.incidents.judge(tick)]
+        found = []
+        for moment in self.moments(bound):
+            found += [each for each in self.incidents.judge(moment) if each.pushed is not None]
+            self.watch.real = self.incidents.real
         self.changed += found
         return found
 
