@@ -40,9 +40,16 @@ FAR = _f(3.0**2)
 
 @njit(cache=True, error_model="numpy", nogil=True)
 def tick_block(
-    state: State, family: Family, slot: int, first: int, stop: int, values: NDArray[np.float64],
-    exposures: NDArray[np.float64], ready: NDArray[np.bool_], out: Out,
-) -> None:  # fmt: skip
+    state: State,
+    family: Family,
+    slot: int,
+    first: int,
+    stop: int,
+    values: NDArray[np.float64],
+    exposures: NDArray[np.float64],
+    ready: NDArray[np.bool_],
+    out: Out,
+) -> None:
     """A tick of the series from `first` up to `stop`: see `tick`."""
     series = stop - first
     newest = state.newest[0]
@@ -140,9 +147,15 @@ def tick_block(
 
 
 def tick(
-    state: State, family: Family, slot: int, values: NDArray[np.float64],
-    exposures: NDArray[np.float64], ready: NDArray[np.bool_], out: Out, threads: int = 0,
-) -> None:  # fmt: skip
+    state: State,
+    family: Family,
+    slot: int,
+    values: NDArray[np.float64],
+    exposures: NDArray[np.float64],
+    ready: NDArray[np.bool_],
+    out: Out,
+    threads: int = 0,
+) -> None:
     """Score one window of every series against what is known, then let it teach.
 
     state: arrays as in `State`, changed in place. slot: local slot of the week for all series.
@@ -176,9 +189,16 @@ def tick(
 
 @njit(cache=True, error_model="numpy", nogil=True)
 def tick_range(
-    state: State, family: Family, slot: int, first: int, stop: int, values: NDArray[np.float64],
-    exposures: NDArray[np.float64], ready: NDArray[np.bool_], out: Out,
-) -> None:  # fmt: skip
+    state: State,
+    family: Family,
+    slot: int,
+    first: int,
+    stop: int,
+    values: NDArray[np.float64],
+    exposures: NDArray[np.float64],
+    ready: NDArray[np.bool_],
+    out: Out,
+) -> None:
     """A tick of the series from `first` up to `stop`, block by block."""
     for begin in range(first, stop, BLOCK):
         end = min(begin + BLOCK, stop)

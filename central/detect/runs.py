@@ -28,9 +28,15 @@ PEAK_CLIP = _f(8)
 
 @njit(cache=True, error_model="numpy", nogil=True)
 def accumulate(
-    drift: Real, sign: np.float32, phi: Real, residual: Real, spread: Real, skew: Real,
-    scored: Real, p: Real,
-) -> None:  # fmt: skip
+    drift: Real,
+    sign: np.float32,
+    phi: Real,
+    residual: Real,
+    spread: Real,
+    skew: Real,
+    scored: Real,
+    p: Real,
+) -> None:
     """Add to one side's cumulative sums (block,), and write how likely they are so high.
 
     The sum is of log likelihood ratios against a shift θ of one standard deviation, less for
@@ -55,9 +61,15 @@ def accumulate(
 
 @njit(cache=True, error_model="numpy", nogil=True)
 def listen(
-    family: Family, silence: Real, value: Real, expected: Real, inflation: Real, phi: Real,
-    scored: Real, p: Real,
-) -> None:  # fmt: skip
+    family: Family,
+    silence: Real,
+    value: Real,
+    expected: Real,
+    inflation: Real,
+    phi: Real,
+    scored: Real,
+    p: Real,
+) -> None:
     """Add to the zeros in a row (block,), and write how likely such a run is.
 
     A negative binomial of mean μ and dispersion φ is zero with log probability
@@ -78,9 +90,14 @@ def listen(
 
 @njit(cache=True, error_model="numpy", nogil=True)
 def peak(
-    threshold: Real, excess: Real, excess_squares: Real, extreme: Real, sign: np.float32,
-    scored: Real, p: NDArray[np.float64],
-) -> None:  # fmt: skip
+    threshold: Real,
+    excess: Real,
+    excess_squares: Real,
+    extreme: Real,
+    sign: np.float32,
+    scored: Real,
+    p: NDArray[np.float64],
+) -> None:
     """Score one side's extremes (block,) against their own past, then let them teach it.
 
     Streaming peaks over a threshold (Siffer et al. 2017, SPOT). The threshold follows the quantile

@@ -44,9 +44,12 @@ def stay(ring: Real, newest: int, ready: NDArray[np.bool_]) -> None:
 
 @njit(cache=True, error_model="numpy", nogil=True)
 def deviation(
-    total: np.float32, variance: np.float32, dispersion: np.float32, skew: np.float32,
+    total: np.float32,
+    variance: np.float32,
+    dispersion: np.float32,
+    skew: np.float32,
     least: np.float32,
-) -> np.float32:  # fmt: skip
+) -> np.float32:
     """The signed square of a sum's standard deviations, see `scan`."""
     usual = dispersion * max(max(variance, least * dispersion), _TINY)
     lean = (_TWO * dispersion - _ONE) * skew * _THIRD * total
@@ -55,9 +58,15 @@ def deviation(
 
 @njit(cache=True, error_model="numpy", nogil=True)
 def teach_dispersion(
-    state: State, family: Family, width: int, first: int, phi: Real, total: Real, variance: Real,
+    state: State,
+    family: Family,
+    width: int,
+    first: int,
+    phi: Real,
+    total: Real,
+    variance: Real,
     speaks: Real,
-) -> None:  # fmt: skip
+) -> None:
     """Let sums over `WIDTHS[width]` ticks (block,) speak on their dispersion, each one clipped."""
     series = speaks.size
     squares = state.squares[width, first : first + series]
@@ -77,9 +86,15 @@ def teach_dispersion(
 
 @njit(cache=True, error_model="numpy", nogil=True)
 def scan(
-    state: State, family: Family, first: int, phi: Real, skew: Real, speaks: Real,
-    lowest: Real, highest: Real,
-) -> None:  # fmt: skip
+    state: State,
+    family: Family,
+    first: int,
+    phi: Real,
+    skew: Real,
+    speaks: Real,
+    lowest: Real,
+    highest: Real,
+) -> None:
     """Write the most extreme of 16 looks, and let sums teach dispersion.
 
     phi: (3, block). skew: (block,), 1 for counts. speaks: (block,), above 0 where dispersion may be

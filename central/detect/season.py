@@ -94,9 +94,15 @@ def smooth(
 
 @njit(cache=True, error_model="numpy", nogil=True)
 def teach(
-    rate: Real, mass: Real, family: Family, value: Real, exposure: Real, expected: Real,
-    width: Real, heard: Real,
-) -> None:  # fmt: skip
+    rate: Real,
+    mass: Real,
+    family: Family,
+    value: Real,
+    exposure: Real,
+    expected: Real,
+    width: Real,
+    heard: Real,
+) -> None:
     """Let values teach the rate of their slot (block,), clipped to what was to be expected.
 
     A slot's first value is taken as it is. So that one wild first value cannot last, a slot that
