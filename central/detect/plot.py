@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from central.detect.replay import Detected
     from central.detect.table import Table
 
-MOST = 20_000
-"""Rows in a picture, the newest."""
+MOST = 1_000
+"""Rows in a picture, the newest: of more, lines cover one another."""
 VALUE, EXPECTED, ALERT = "#1f2328", "#0969da", "#bc4c00"
 
 
@@ -53,7 +53,7 @@ def draw(path: Path, table: "Table", found: "Detected", title: str) -> None:
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     axes.set_title(title, loc="left")
-    axes.legend(loc="upper left", ncols=4, frameon=False)
+    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4, frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     try:
         figure.savefig(path, dpi=120)
