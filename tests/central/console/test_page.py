@@ -117,7 +117,7 @@ def test_a_visit(browser: Browser, stack: Stack) -> None:
     page.get_by_role("button", name=SLY).click()
     title = page.locator(".figure h2")
     expect(title).to_have_text(f"{SLY}: footfall against orders", timeout=PATIENCE)
-    expect(page.locator(".figure p")).to_contain_text("UTC time")
+    expect(page.locator(".figure p")).to_contain_text("UTC time", timeout=PATIENCE)
     page.get_by_role("button", name="Leeds", exact=True).focus()
     page.keyboard.press("Enter")
     expect(title).to_have_text("Leeds: footfall against orders", timeout=PATIENCE)
