@@ -19,7 +19,8 @@ class Evidence:
     people, sales: against what was to be expected, None where unknown. wave: what surged. money:
     at risk, in the site's currency. children: names of the sites that move with it, the worst
     first; of: how many there are below it. elsewhere: what did not move, and what is known of the
-    time. learning: whether the shop has no baseline of its own yet; ready: when it will.
+    time; event: what the calendar calls it. learning: whether the shop has no baseline of its own
+    yet; ready: when it will.
     """
 
     site: Site
@@ -35,6 +36,7 @@ class Evidence:
     children: Sequence[str] = ()
     of: int = 0
     elsewhere: Sequence[str] = ()
+    event: str = ""
     learning: bool = False
     ready: str = ""
 
@@ -58,6 +60,8 @@ about £310 at risk.'
     if known.elsewhere:
         words = ", ".join(known.elsewhere)
         parts.append(f"{words[0].upper()}{words[1:]}.")
+    if known.event:
+        parts.append(f"Calendar: {known.event}.")
     if known.learning:
         ready = f", ready on {known.ready}" if known.ready else ""
         parts.append(f"Still learning{ready}: this is a comparison with the other shops.")

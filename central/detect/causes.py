@@ -62,7 +62,7 @@ class Tick:
     coverage: by camera, the share of the last windows that it saw, newest first; a camera that was
     never heard of is left out: it is new, not blind.
     children: of a node, the sites or nodes right below it. ready: the window from which on a site
-    that is learning has a baseline of its own.
+    that is learning has a baseline of its own. event: what the calendar calls that time.
     """
 
     site: Site
@@ -72,6 +72,7 @@ class Tick:
     coverage: Mapping[str, Sequence[float]] = field(default_factory=dict)
     children: tuple[str, ...] = ()
     ready: int | None = None
+    event: str = ""
 
     @property
     def people(self) -> Reading | None:
