@@ -296,6 +296,7 @@ class Panel:
                 p_low=float(scores.p_low[i]),
                 p_high=float(scores.p_high[i]),
                 span=int(scores.windows[i]),
+                silence=float(scores.silence[i]),
                 learning=bool(scores.learning[i]),
                 pooled=bool(self._pooled[i]),
             )
@@ -310,7 +311,8 @@ class Panel:
         and of what is only listed: many people. NaN where nothing can be said.
         """
         sure = shown & ~scores.learning
-        costly = np.where(self._low, scores.p_low, np.where(self._high, scores.p_high, np.inf))
+        low = np.where(self._people, np.minimum(scores.p_low, scores.silence), scores.p_low)
+        costly = np.where(self._low, low, np.where(self._high, scores.p_high, np.inf))
         any_side = np.where(self._people, np.minimum(costly, scores.p_high), costly)
         found = np.full((2, len(self.places)), np.inf)
         for row, p in enumerate((costly, any_side)):

@@ -63,6 +63,13 @@ PEOPLE, SALES = Sum(9, 42, 60), Sum(2, 16, 16)
         (
             YORK,
             "sensor",
+            {"people": Sum(0, 42, 60), "elsewhere": ("cameras fine",)},
+            "York: no one was counted since 09:15; the counter may be dead. Usual 33-53. Footfall"
+            " raises no alert meanwhile. Cameras fine.",
+        ),
+        (
+            YORK,
+            "sensor",
             {"subject": "door", "people": PEOPLE, "sales": Sum(15, 16, 16), "elsewhere": ()},
             "York: camera door has been blind since 09:15. What it counts is not known, and raises"
             " no alert meanwhile. 15 sales (expected 11-22) at the tills.",

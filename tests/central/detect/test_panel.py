@@ -213,6 +213,16 @@ def test_the_least_p_is_that_of_what_may_raise_an_incident(days: Days) -> None:
     assert days.least[1, row] < 1e-9
 
 
+def test_zeros_in_a_row_of_people_count_for_the_least_p(days: Days) -> None:
+    values = days.draw()
+    values[0] = 0.0
+    for _ in range(2):
+        days.tick(values)
+    place = days.panel.places.index("shop-0")
+    state = days.panel._detector.state
+    assert days.least[0, place] <= np.exp(-state.silence[0]) * 1.01
+
+
 def test_first_days_are_marked_as_learning() -> None:
     days = Days(days=8).noon()
     found = days.tick(days.draw())
