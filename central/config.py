@@ -306,6 +306,12 @@ def load(path: Path) -> Config:
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise ConfigError(f"{path}: sites named twice: {', '.join(sorted(twice))}; rename one")
+    nodes = [name for name in names if name == "chain" or name.startswith("region-")]
+    if nodes:
+        raise ConfigError(
+            f"{path}: sites named like all shops (`chain`) or like a region (`region-`):"
+            f" {', '.join(nodes)}; rename them, like shop-{nodes[0]}"
+        )
     return config
 
 

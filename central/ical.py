@@ -4,7 +4,8 @@ A kind says what becomes of the time of an event. It is one of the event's CATEG
 X-PASSERBY-KIND; without one, an event is `ignore`, as public holidays mostly are.
 
 - `ignore`: neither scored nor taught.
-- `profile`: a rhythm of its own, learnt from earlier events of the same SUMMARY.
+- `profile`: a rhythm of its own, learnt from earlier events of the same SUMMARY; in shops that are
+  watched as `ignore`.
 - `scale`: the usual rhythm times a factor: X-PASSERBY-FACTOR, or else as learnt from earlier events
   of the same SUMMARY.
 

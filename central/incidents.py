@@ -27,6 +27,7 @@ REMEMBERED = 2 * DAY
 """Windows for which, after a restart, an incident that ended is looked up."""
 TERM_PEOPLE = 10
 """A search term is named where so many people searched for it."""
+EVENT_LETTERS = 60
 _COLUMNS = (
     "id, site, cause, subject, severity, began, latest, opened, resolved, sentence, metric, p,"
     " lost, money, children, pushed, sure"
@@ -195,6 +196,7 @@ class Incidents:
             children=[self._config.site(name).title for name in self._worst(incident)],
             of=len(below),
             elsewhere=self._elsewhere(tick, incident, moment),
+            event=" ".join(tick.event.split())[:EVENT_LETTERS],
             learning=incident.learning,
             ready=_date(site, tick.ready),
         )

@@ -19,7 +19,8 @@ class Evidence:
     people, sales: against what was to be expected, None where unknown. wave: what surged. money:
     at risk, in the site's currency. children: names of the sites that move with it, the worst
     first; of: how many there are below it. elsewhere: what did not move, and what is known of the
-    time. learning: whether the shop has no baseline of its own yet; ready: when it will.
+    time; event: what the calendar calls it. learning: whether the shop has no baseline of its own
+    yet; ready: when it will.
     """
 
     site: Site
@@ -35,6 +36,7 @@ class Evidence:
     children: Sequence[str] = ()
     of: int = 0
     elsewhere: Sequence[str] = ()
+    event: str = ""
     learning: bool = False
     ready: str = ""
 
@@ -58,6 +60,8 @@ about £310 at risk.'
     if known.elsewhere:
         words = ", ".join(known.elsewhere)
         parts.append(f"{words[0].upper()}{words[1:]}.")
+    if known.event:
+        parts.append(f"Calendar: {known.event}.")
     if known.learning:
         ready = f", ready on {known.ready}" if known.ready else ""
         parts.append(f"Still learning{ready}: this is a comparison with the other shops.")
@@ -74,6 +78,8 @@ def _what(known: Evidence) -> str:
     if known.cause == "sensor" and known.subject:
         blind = f"camera {known.subject} has been blind since {known.since}"
         return f"{blind}. What it counts is not known, and raises no alert meanwhile"
+    if _dead(known):
+        return f"no one was counted since {known.since}; the counter may be dead"
     return {
         "sensor": "people are not counted" if shop else "visits are not counted",
         "data": "data are missing, or all shops have one fault",
@@ -88,6 +94,13 @@ def _what(known: Evidence) -> str:
     }.get(known.cause, known.cause)
 
 
+def _dead(known: Evidence) -> bool:
+    """Whether nobody was counted in a shop of whose sales nothing is known either."""
+    nobody = known.people is not None and known.people.observed == 0
+    alone = known.site.kind == "store" and not known.subject and known.sales is None
+    return known.cause == "sensor" and nobody and alone
+
+
 def _counts(known: Evidence) -> str:
     shop = known.site.kind == "store"
     said = []
@@ -96,6 +109,8 @@ def _counts(known: Evidence) -> str:
         said.append(
             f"{known.wave.observed:.0f} {noun} since {known.since} (usual {usual(known.wave)})"
         )
+    elif known.people and _dead(known):
+        said.append(f"usual {usual(known.people)}")
     elif known.people and not known.subject:
         verb = "people came in" if shop else "visits"
         verb = "were counted" if known.cause == "sensor" else verb

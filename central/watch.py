@@ -14,6 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from central import calendar, life, windows
+from central.agenda import Agenda
 from central.config import Config, Site
 from central.detect.budget import LISTED, WEEKS
 from central.detect.causes import HOUR, SEEING_SHARE, Tick
@@ -75,11 +76,12 @@ class Watch:
     def __init__(self, store: Store, config: Config) -> None:
         self._store, self._config = store, config
         self._cursor = store.central()
+        self._agenda = Agenda(config)
         self._processed: dict[str, int] = dict(
             self._cursor.execute("select site, processed from progress").fetchall()
         )
         self._begin(())
-        self._known: tuple[dict[str, int], int] = {}, 0
+        self._known: tuple[dict[str, int], int, tuple[int | None, ...]] = {}, 0, ()
         self._interrupted = False
         self.real: Mapping[str, int] = {}
 
@@ -95,7 +97,7 @@ class Watch:
                 self._processed[site] = self._beginning(site, bound)
             self._processed[site] = max(self._processed[site], bound - HISTORY_WINDOWS)
         series = self._series(bounds)
-        known = self._relaid(), self._store.imports
+        known = self._relaid(), self._store.imports, self._agenda.versions()
         if series != self._panel.sites or known != self._known or self._interrupted:
             self._known = known
             self._replay(series)
@@ -144,6 +146,7 @@ class Watch:
         sites = [self._config.site(name) for name in dict.fromkeys(site for site, _, _ in series)]
         members = [Member(site.id, site.kind, site.region) for site in sites]
         self._panel = Panel(members, series)
+        self._agenda.begin()
         self._places = {site.id: site for site in sites}
         self._sites = [self._places[site] for site, _, _ in series]
         regions = {node_of(site.region): site.region for site in sites if site.region}
@@ -226,19 +229,23 @@ class Watch:
         for (at, camera), shares in zip(now.cameras, now.coverage.T, strict=True):
             seen = shares[::-1].tolist()
             if at == place and not np.isnan(seen[0]):
-                opened = [calendar.is_open(site, window - n) for n in range(len(seen))]
+                opened = [self._open(site, window - n) for n in range(len(seen))]
                 until = next((n for n in range(1, len(seen)) if not opened[n]), len(seen))
                 coverage[camera] = [each for each in seen[:until] if not np.isnan(each)]
         node = place in self._leaves
         return Tick(
             site=site,
             window=window,
-            opened=node or calendar.is_open(site, window),
+            opened=node or self._open(site, window),
             readings=self._panel.readings(place, scores, window),
             coverage=coverage,
             children=self._children.get(place, ()),
             ready=self.learning().get(place),
+            event=self._agenda.common(self._leaves.get(place, (place,)), window),
         )
+
+    def _open(self, site: Site, window: int) -> bool:
+        return calendar.is_open(site, window) and not self._agenda.set_aside(site.id, window)
 
     def learning(self) -> dict[str, int]:
         """By site that has not been counted for three weeks, the window in which it will be."""
@@ -250,13 +257,20 @@ class Watch:
     def _score(
         self, window: int, values: NDArray[np.float64], ready: NDArray[np.bool_], over: list[str]
     ) -> Scores:
-        """Score and learn, each series at its own local quarter of the week.
+        """Score and learn, each series at its own local quarter of the week, by the calendars.
 
         over: the places that teach nothing; what they show is no chance.
         """
         slots = np.array([calendar.slot(site, window) for site in self._sites], np.int64)
+        factor, events = None, self._agenda.now(window)
+        if events:
+            series, usual = self._panel.sites, self._panel.usual(slots)
+            factor = self._agenda.factors(series, events)
+            self._agenda.show(series, events, np.where(ready, values, np.nan), usual)
+            slots[np.isnan(factor)] = calendar.CLOSED
+            factor = np.nan_to_num(factor, nan=1.0)
         node_slot = calendar.slot(ALWAYS, window)
-        scores, shown = self._panel.tick(window, slots, values, ready, node_slot, over)
+        scores, shown = self._panel.tick(window, slots, values, ready, node_slot, over, factor)
         for i in np.flatnonzero(shown[: len(values)]).tolist():
             self._heard.setdefault(self._panel.sites[i][0], window)
         least = self._panel.least(scores, shown)

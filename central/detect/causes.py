@@ -6,6 +6,7 @@ The rules, in the order in which they are asked of a site or of a node above it:
 |---|---|
 | a camera saw less than half of the window, or never nine tenths in an hour | sensor |
 | people low, sales as usual | sensor: what counts them misses them; of a node data |
+| nobody at all, sales not known | sensor, in doubt; of a node data |
 | people and sales low, the web shop up | shift |
 | people and sales low | demand; of all shops data |
 | sales low, people as usual | conversion; of all shops data |
@@ -16,7 +17,8 @@ The rules, in the order in which they are asked of a site or of a node above it:
 
 People are footfall, in the web shop sessions; sales are orders. Which of people and sales fell is
 asked over the same windows: of three stories, with one fall each, the likeliest is told. A camera
-that does not see says nothing of people, so that it can never be read as fewer of them.
+that does not see says nothing of people, so that it can never be read as fewer of them. People are
+low, too, where zeros in a row are as unlikely as that, which may take longer than the scan sees.
 
 All functions are pure; what they are told of is a `Tick`.
 """
@@ -62,7 +64,7 @@ class Tick:
     coverage: by camera, the share of the last windows that it saw, newest first; a camera that was
     never heard of is left out: it is new, not blind.
     children: of a node, the sites or nodes right below it. ready: the window from which on a site
-    that is learning has a baseline of its own.
+    that is learning has a baseline of its own. event: what the calendar calls that time.
     """
 
     site: Site
@@ -72,6 +74,7 @@ class Tick:
     coverage: Mapping[str, Sequence[float]] = field(default_factory=dict)
     children: tuple[str, ...] = ()
     ready: int | None = None
+    event: str = ""
 
     @property
     def people(self) -> Reading | None:
@@ -127,8 +130,15 @@ def findings(tick: Tick, limit: float, web: Tick | None = None) -> list[Finding]
         if reading.known and (reading.pooled or not reading.learning)
     }
     low = [metric for metric in LOW if metric in off and off[metric].p_low <= limit]
-    if low:
-        found.append(_low(tick, min(low, key=lambda metric: off[metric].p_low), web))
+    people = PEOPLE[tick.site.kind]
+    orders = off.get("orders")
+    if people in off and _silent(tick, off[people], limit) and not (low and orders):
+        reading = off[people]
+        least = min(reading.p_low, reading.silence)
+        found.append(_low(tick, people, reading.silent_since, least, web))
+    elif low:
+        metric = min(low, key=lambda metric: off[metric].p_low)
+        found.append(_low(tick, metric, off[metric].since, off[metric].p_low, web))
     for metric, cause in WAVES.items():
         high = metric in off and off[metric].p_high <= limit
         crowd = high and cause == "trend" and _up(tick, off[metric].since)
@@ -136,7 +146,6 @@ def findings(tick: Tick, limit: float, web: Tick | None = None) -> list[Finding]
             wave = off[metric]
             wave_found = Finding(tick.site.id, cause, wave.since, wave.p_high, metric)
             found.append(replace(wave_found, learning=wave.learning))
-    people = PEOPLE[tick.site.kind]
     if not low and not tick.children and people in off and off[people].p_high <= limit:
         reading = off[people]
         busy = Finding(tick.site.id, "busy", reading.since, reading.p_high, people)
@@ -156,9 +165,13 @@ def sensors(tick: Tick) -> list[Finding]:
     return found
 
 
-def _low(tick: Tick, metric: str, web: Tick | None) -> Finding:
+def _silent(tick: Tick, people: Reading, limit: float) -> bool:
+    """Whether nobody was counted for longer than chance has it, by the site's own past."""
+    return not tick.children and not people.learning and people.silence <= limit
+
+
+def _low(tick: Tick, metric: str, since: int, p: float, web: Tick | None) -> Finding:
     reading = tick.readings[metric]
-    since = reading.since
     people = tick.people
     came = people.sum(since) if people and people.known else None
     orders = tick.readings.get("orders")
@@ -184,12 +197,12 @@ def _low(tick: Tick, metric: str, web: Tick | None) -> Finding:
     elif cause in ("shift", "demand") and sold is not None:
         lost = sold.expected - sold.observed
     # Nobody at all where some bought is a fact, and no guess.
-    certain = cause == "sensor" and came is not None and came.observed == 0
+    certain = cause == "sensor" and sold is not None and came is not None and came.observed == 0
     return Finding(
         tick.site.id,
         cause,
         since,
-        reading.p_low,
+        p,
         metric,
         lost=max(0.0, lost),
         learning=reading.learning and not certain,
@@ -210,7 +223,7 @@ def story(people: Sum, sales: Sum | None) -> Story:
 
     The gain of a story is the quasi-deviance (McCullagh & Nelder 1989, chapter 9) that its fall
     takes away. In the third both fall by the same share. Nobody at all, of whom some bought, is no
-    matter of degree.
+    matter of degree; nor is nobody at all where sales are not known.
 
     >>> story(Sum(40, 42, 60), Sum(0, 15, 15)), story(Sum(10, 42, 60), Sum(14, 15, 15))
     ('sales', 'people')
@@ -218,7 +231,7 @@ def story(people: Sum, sales: Sum | None) -> Story:
     'both'
     """
     if sales is None:
-        return "both"
+        return "people" if people.observed == 0 else "both"
     if people.observed == 0 and sales.observed > 0:
         return "people"
     first, second = _spread(people), _spread(sales)

@@ -161,6 +161,7 @@ class Panel:
         ready: NDArray[np.bool_],
         node_slot: int,
         paused: Collection[str] = (),
+        factor: Reals | None = None,
     ) -> tuple[Scores, NDArray[np.bool_]]:
         """Score a window of every series, the nodes' after the sites', and learn from it.
 
@@ -169,9 +170,13 @@ class Panel:
         slots: (n,) the local quarter of the week of each site's series, or CLOSED. values: (n,)
         counts, NaN where absent. ready: (n,) False where nothing must be scored or learned.
         node_slot: the quarter of the week for the nodes. paused: places that are scored and teach
-        nothing.
+        nothing. factor: (n,) what a calendar multiplies the usual of each site's series by; what is
+        given something has it in that.
         """
         n, giver = len(self.sites), self._giver[self._given]
+        alike = np.ones(n) if factor is None else factor.copy()
+        times = np.concatenate([alike, np.ones(len(self._members)), alike[self._given]])
+        times[self._given] = 1.0
         slots = np.concatenate([slots, np.full(len(self._members), node_slot), slots[self._given]])
         there = np.concatenate([ready, (self._members & ready).any(axis=1), ready[self._given]])
         opened = ready & (slots[:n] != CLOSED)
@@ -180,6 +185,7 @@ class Panel:
             return unknown(len(self.series)), np.zeros(len(self.series), np.bool_)
         values = np.where(opened, values, np.nan)
         rate, spread, evidence = self._expectation(slots)
+        rate, spread = rate * times, spread * times
         usual = rate[:n].copy()
         usual[self._given] = rate[len(self.series) :]
 
@@ -208,16 +214,20 @@ class Panel:
             over[self.of(place)] = True
         open_all = np.concatenate([opened, opened[self._given]])
         self._detector.rest(there & ~open_all)
+        exposures = np.concatenate([exposure, above, np.ones(len(twins))])
         scores = self._score(
             slots,
             np.concatenate([values, twins]),
             open_all,
-            np.concatenate([exposure, above, np.ones(len(twins))]),
+            exposures * times,
             np.concatenate([over, over[self._given]]),
         )
+        # More people than usual do not make a slot new.
+        known = (times != 1.0) & open_all & (evidence >= LEARNED * exposures)
+        scores = replace(scores, learning=scores.learning & ~known)
         scores = self._without_twins(scores, alone)
         scores = self._while_learning(
-            scores, node_slot // QUARTERS, values[:n], opened[:n], exposure
+            scores, node_slot // QUARTERS, values[:n], opened[:n], exposure, times[:n]
         )
         usual = np.concatenate([usual, held * rate[n : len(self.series)]])
         self._remember(opened, window, values, scores, usual, filled)
@@ -230,12 +240,13 @@ class Panel:
         values: NDArray[np.float64],
         opened: NDArray[np.bool_],
         exposure: NDArray[np.float64],
+        times: Reals,
     ) -> Scores:
         """The scores, where a series is learning those of the comparison with its sisters."""
         mine = self._pool
         place = np.where(self._group >= 0, self._group, self._group.max(initial=-1) + 1)
-        seen = np.where(np.isnan(values), 0.0, values)
-        others = np.bincount(place, seen)[place] - seen
+        seen = np.where(np.isnan(values), 0.0, values / times)
+        others = (np.bincount(place, seen)[place] - seen) * times
         exposure = np.where(self._group >= 0, others, exposure)[mine]
         found = self._sisters.tick(day, values[mine], opened[mine], exposure)
         told = np.flatnonzero(scores.learning[mine] & ~found.learning & np.isfinite(found.expected))
@@ -257,6 +268,14 @@ class Panel:
         at[self._given[alone]] = count + np.flatnonzero(alone)
         return Scores(**{name: getattr(scores, name)[at] for name in Scores.__dataclass_fields__})
 
+    def usual(self, slots: NDArray[np.int64]) -> Reals:
+        """What each site's series is to show by its own rhythm alone; slots, and it: (n,)."""
+        nodes = np.full(len(self._members), CLOSED)
+        rate = self._expectation(np.concatenate([slots, nodes, slots[self._given]]))[0]
+        usual = rate[: len(slots)]
+        usual[self._given] = rate[len(self.series) :]
+        return usual
+
     def of(self, place: str) -> list[int]:
         """The series of a site or node."""
         return [i for _, i in self._of.get(place, ())]
@@ -277,6 +296,7 @@ class Panel:
                 p_low=float(scores.p_low[i]),
                 p_high=float(scores.p_high[i]),
                 span=int(scores.windows[i]),
+                silence=float(scores.silence[i]),
                 learning=bool(scores.learning[i]),
                 pooled=bool(self._pooled[i]),
             )
@@ -291,7 +311,8 @@ class Panel:
         and of what is only listed: many people. NaN where nothing can be said.
         """
         sure = shown & ~scores.learning
-        costly = np.where(self._low, scores.p_low, np.where(self._high, scores.p_high, np.inf))
+        low = np.where(self._people, np.minimum(scores.p_low, scores.silence), scores.p_low)
+        costly = np.where(self._low, low, np.where(self._high, scores.p_high, np.inf))
         any_side = np.where(self._people, np.minimum(costly, scores.p_high), costly)
         found = np.full((2, len(self.places)), np.inf)
         for row, p in enumerate((costly, any_side)):

@@ -21,6 +21,7 @@ class Reading:
 
     window, value, expected, variance, usual: (n,) newest first, as `Recent` has them.
     p_low, p_high: of the scan. span: how many windows the lesser of them covers.
+    silence: the p of so many zeros in a row.
     learning: whether it has not seen three weeks; pooled: whether it is compared with its sisters.
     """
 
@@ -32,6 +33,7 @@ class Reading:
     p_low: float = 1.0
     p_high: float = 1.0
     span: int = 0
+    silence: float = 1.0
     learning: bool = False
     pooled: bool = False
 
@@ -45,6 +47,14 @@ class Reading:
         """The window in which the scan's span begins: the first known one of it."""
         first = int(self.window[0]) - max(self.span, 1) + 1
         return int(self.window[np.isfinite(self.value) & (self.window >= first)].min(initial=first))
+
+    @property
+    def silent_since(self) -> int:
+        """The window in which the zeros up to the newest window began; the one after it if none."""
+        known = np.isfinite(self.value)
+        counted = np.flatnonzero(known & (self.value != 0))
+        zeros = known & (np.arange(known.size) < (counted[0] if counted.size else known.size))
+        return int(self.window[zeros].min(initial=int(self.window[0]) + 1))
 
     @property
     def heard(self) -> NDArray[np.bool_]:

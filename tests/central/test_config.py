@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from central.config import Config, ConfigError, Hours, Site, load
+from central.detect.panel import CHAIN, node_of
 
 FRIDAY = date(2026, 3, 6)
 
@@ -94,6 +95,11 @@ def test_every_mistake_is_told(tmp_path: Path) -> None:
         ("data: 2026-13-45\n", "not YAML: month must be in 1..12"),
         ("", "holds no settings"),
         ("- a\n- b\n", "holds no settings"),
+        (
+            f"sites: [{{id: leeds}}, {{id: {CHAIN}}}, {{id: {node_of('North')}}}]",
+            "sites named like all shops (`chain`) or like a region (`region-`): chain,"
+            " region-north; rename them, like shop-chain",
+        ),
         ("sites: [{id: leeds}, {id: york}, {id: leeds}]", "sites named twice: leeds; rename one"),
         ("broker: {password: '${NOT_SET_ANYWHERE}'}", "${NOT_SET_ANYWHERE} is not set"),
     ],

@@ -119,6 +119,30 @@ def test_fewer_people_is_one_incident_though_sales_fall_too(town: Town) -> None:
     assert "cameras fine" in incident.sentence
 
 
+def test_nobody_at_all_while_sales_go_on_is_a_counter_that_counts_nothing(town: Town) -> None:
+    for _ in range(4):
+        town.quarter(people=0)
+    assert town.said() == [("sensor", "", "opened")]
+    (incident,) = town.incidents.open.values()
+    assert incident.sentence.startswith("Leeds: people are not counted. 0 were counted since 11:00")
+
+
+def test_nobody_at_all_in_a_shop_without_tills_is_a_counter_in_doubt(town: Town) -> None:
+    town.store.central().execute("delete from partial where measure = 'orders'")
+    town.restart()
+    town.quarter(sales=0)
+    for _ in range(4):
+        town.quarter(people=0, sales=0)
+    assert town.said() == [("sensor", "", "opened")]
+    (incident,) = town.incidents.open.values()
+    assert incident.sentence.startswith(
+        "Leeds: no one was counted since 11:15; the counter may be dead. Usual "
+    )
+    for _ in range(3):
+        town.quarter(sales=0)
+    assert town.incidents.open == {}
+
+
 def test_more_people_than_usual_are_listed_and_wake_nobody(town: Town) -> None:
     for _ in range(3):
         town.quarter(people=70)

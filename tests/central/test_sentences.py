@@ -48,10 +48,24 @@ PEOPLE, SALES = Sum(9, 42, 60), Sum(2, 16, 16)
         (YORK, "busy", {"people": PEOPLE}, "York: more people than usual. 9 people came in since"),
         (
             YORK,
+            "busy",
+            {"people": PEOPLE, "event": "Summer sale", "learning": True},
+            "York: more people than usual. 9 people came in since 09:15 (usual 33-53). Web normal,"
+            " cameras fine. Calendar: Summer sale. Still learning",
+        ),
+        (
+            YORK,
             "sensor",
             {"people": PEOPLE, "sales": Sum(15, 16, 16), "elsewhere": ()},
             "York: people are not counted. 9 were counted since 09:15 (usual 33-53), 15 sales"
             " (expected 11-22). Footfall raises no alert meanwhile.",
+        ),
+        (
+            YORK,
+            "sensor",
+            {"people": Sum(0, 42, 60), "elsewhere": ("cameras fine",)},
+            "York: no one was counted since 09:15; the counter may be dead. Usual 33-53. Footfall"
+            " raises no alert meanwhile. Cameras fine.",
         ),
         (
             YORK,

@@ -82,6 +82,39 @@ def test_the_rules(shop: Tick, beside: Tick | None, cause: str | None, metric: s
         assert (found[0].metric, found[0].since, found[0].p) == (metric, NOW - 1, 1e-9)
 
 
+NOBODY = reading([2, 0, 0, 0], 2, silence=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("shop", "cause", "since"),
+    [
+        (tick(footfall=NOBODY), "sensor", NOW - 2),
+        (tick(footfall=replace(NOBODY, p_low=1e-6, span=4)), "sensor", NOW - 2),
+        (tick(footfall=NOBODY, orders=reading([9, np.nan, np.nan, np.nan], 7)), "sensor", NOW - 2),
+        (tick(footfall=NOBODY, orders=SALES), "sensor", NOW - 2),
+        (tick(footfall=NOBODY, orders=reading([1, 0, 0, 0], 1)), "demand", NOW - 2),
+        (tick(footfall=off([20, 20, 0, 0], 20)), "sensor", NOW - 1),
+        (tick(footfall=off([20, 20, 1, 0], 20)), "demand", NOW - 1),
+        (tick(footfall=replace(NOBODY, silence=1e-3)), None, 0),
+        (tick(footfall=replace(NOBODY, learning=True)), None, 0),
+        (tick(footfall=replace(NOBODY, learning=True, pooled=True)), None, 0),
+        (replace(tick(footfall=NOBODY), children=("leeds", "york")), None, 0),
+    ],
+)
+def test_nobody_for_too_long_is_a_counter_in_doubt(
+    shop: Tick, cause: str | None, since: int
+) -> None:
+    found = [(each.cause, each.since, each.learning) for each in findings(shop, LIMIT)]
+    assert found == ([(cause, since, False)] if cause else [])
+
+
+def test_zeros_begin_after_what_was_counted_last() -> None:
+    zeros = reading([0, 3, 0, np.nan, 0], 2)
+    assert zeros.silent_since == NOW - 2
+    assert reading([0, 0], 2).silent_since == NOW - 1
+    assert reading([0, 3], 2).silent_since == NOW + 1
+
+
 def test_nothing_is_off_while_learning_or_closed_or_absent() -> None:
     learning = replace(NO_SALES, learning=True)
     assert findings(tick(footfall=USUAL, orders=learning), LIMIT) == []

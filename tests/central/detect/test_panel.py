@@ -1,6 +1,7 @@
 """What each series is given, against arrays made by hand."""
 
 import copy
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,13 +45,13 @@ class Days:
         values[1 : 2 * STORES : 2] = self.rng.binomial(people, SHARE)
         return values
 
-    def tick(self, values: NDArray[np.float64], **paused: list[str]) -> dict[str, dict[str, float]]:
+    def tick(self, values: NDArray[np.float64], **known: Any) -> dict[str, dict[str, float]]:
         quarter, day = self.window % 96, self.window // 96 % 7
         opened = 36 <= quarter < 36 + OPEN
         slot = day * 96 + quarter if opened else CLOSED
         slots = np.full(len(SERIES), slot)
         ready = np.ones(len(SERIES), np.bool_)
-        scores, shown = self.panel.tick(self.window, slots, values, ready, slot, **paused)
+        scores, shown = self.panel.tick(self.window, slots, values, ready, slot, **known)
         self.least = self.panel.least(scores, shown)
         found: dict[str, dict[str, float]] = {}
         for place in self.panel.places:
@@ -157,6 +158,52 @@ def test_what_is_paused_is_scored_and_teaches_nothing(days: Days) -> None:
     assert not np.array_equal(before["rate"], state.rate)
 
 
+def test_a_sale_of_some_is_no_fault_of_theirs_nor_of_their_sisters(days: Days) -> None:
+    factor = np.ones(len(SERIES))
+    factor[: STORES // 2 * 2] = 3.0
+    for _ in range(2 * HOUR):
+        values = days.rng.poisson(means() * factor).astype(np.float64)
+        found = days.tick(values, factor=factor)
+    for i in range(STORES):
+        times, shop = factor[2 * i], found[f"shop-{i}"]
+        assert shop["footfall"] > 1e-3
+        assert shop["orders"] > 1e-3
+        assert shop["footfall usual"] == pytest.approx(times * SIZES[i], rel=0.3)
+        assert shop["orders expected"] == pytest.approx(times * SHARE * SIZES[i], rel=0.4)
+        assert not shop["footfall learning"]
+    north = found[node_of("North")]
+    assert north["footfall"] > 1e-3
+    assert north["footfall expected"] == pytest.approx((SIZES * factor[:-2:2]).sum(), rel=0.2)
+
+
+def test_a_store_that_falls_short_of_its_sale_is_seen(days: Days) -> None:
+    factor = np.ones(len(SERIES))
+    factor[2 * STORES - 2 :] = 3.0
+    found = days.tick(days.draw(), factor=factor)
+    assert found[f"shop-{STORES - 1}"]["footfall"] < 1e-6
+    assert found["shop-0"]["footfall"] > 1e-3
+
+
+def test_what_a_sale_brings_is_judged_against_sisters_while_learning() -> None:
+    days, factor = Days(days=3), np.ones(len(SERIES))
+    days.noon()
+    factor[0], factor[2] = 3.0, 3.0
+    for _ in range(3):
+        values = days.rng.poisson(means() * factor).astype(np.float64)
+        found = days.tick(values, factor=factor)
+    assert found["shop-0"]["footfall expected"] == pytest.approx(3 * SIZES[0], rel=0.3)
+    assert found["shop-2"]["footfall expected"] == pytest.approx(SIZES[2], rel=0.3)
+
+
+def test_the_usual_is_a_series_own_rhythm(days: Days) -> None:
+    slot = days.window // 96 % 7 * 96 + days.window % 96
+    slots = np.full(len(SERIES), slot)
+    slots[0] = CLOSED
+    usual = days.panel.usual(slots)
+    assert np.isnan(usual[0])
+    np.testing.assert_allclose(usual[1:], means()[1:], rtol=0.4)
+
+
 def test_the_least_p_is_that_of_what_may_raise_an_incident(days: Days) -> None:
     values = days.draw()
     values[0:2] = 200.0, 70.0
@@ -164,6 +211,16 @@ def test_the_least_p_is_that_of_what_may_raise_an_incident(days: Days) -> None:
     row = days.panel.places.index("shop-0")
     assert days.least[0, row] > 1e-3
     assert days.least[1, row] < 1e-9
+
+
+def test_zeros_in_a_row_of_people_count_for_the_least_p(days: Days) -> None:
+    values = days.draw()
+    values[0] = 0.0
+    for _ in range(2):
+        days.tick(values)
+    place = days.panel.places.index("shop-0")
+    state = days.panel._detector.state
+    assert days.least[0, place] <= np.exp(-state.silence[0]) * 1.01
 
 
 def test_first_days_are_marked_as_learning() -> None:
