@@ -58,13 +58,13 @@ picture: $(VENV)/dev
 	@$(BIN)/python -m docs.picture
 
 $(VENV)/demo: pyproject.toml constraints.txt
-	@echo "Setting up $(VENV) for the demo: about 150 MB to fetch, 1.1 GB on disk, a minute or two."
+	@echo "Setting up $(VENV) for the demo: about 380 MB to fetch, 1.4 GB on disk, a minute or two."
 	@deploy/setup $(PYTHON) $(VENV) -c constraints.txt -e ".[edge,central]" amqtt
 	@touch $@
 
 # The SDK wants an older python-dateutil than the rest; what it uses of it is in the newer one, too.
 $(VENV)/dev: pyproject.toml constraints.txt
-	@echo "Setting up $(VENV) for the tests: about 230 MB to fetch, 1.3 GB on disk, two minutes or so."
+	@echo "Setting up $(VENV) for the tests: about 540 MB to fetch, 1.9 GB on disk, two minutes or so."
 	@deploy/setup $(PYTHON) $(VENV) -c constraints.txt -e ".[dev]"
 	@deploy/setup $(PYTHON) $(VENV) -c constraints.txt --no-deps segment-analytics-python
 	@deploy/system mosquitto chromium
