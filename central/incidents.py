@@ -13,11 +13,12 @@ from central.calendar import local
 from central.config import Config, Site
 from central.detect import causes
 from central.detect.budget import FAR
-from central.detect.causes import SEEING_SHARE, WAVES, Tick
+from central.detect.causes import WAVES, Tick
 from central.detect.detector import usual_range
 from central.detect.panel import PEOPLE
 from central.detect.reading import Sum
 from central.life import A_DAY, DAY, Incident, Key, Limits
+from central.metrics import SEEING_SHARE
 from central.sentences import Evidence, sentence
 from central.store import Store, utc
 from central.watch import WEEK, Moment

@@ -21,6 +21,8 @@ ENGAGED_SECONDS = 15.0
 DWELL_EDGES = (5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1200, 3600)
 """Lower edges in seconds of a dwell histogram's bins: bin i holds edges[i] <= dwell < edges[i + 1],
 the last bin all from its edge on."""
+SEEING_SHARE = 0.9
+"""Below this share of a window seen, what was counted in it is not known."""
 EDGES: dict[str, tuple[float, ...]] = {"dwell": DWELL_EDGES, "wait": (0.0, *WAIT_EDGES)}
 """Lower edges in seconds of each histogram's bins."""
 ORDERS = ("orders", "returns")

@@ -10,9 +10,8 @@ import duckdb
 
 from central import audits, windows
 from central.config import Site
-from central.detect.causes import SEEING_SHARE
 from central.measures import MONEY
-from central.metrics import Metric
+from central.metrics import SEEING_SHARE, Metric
 from central.store import Store
 
 Sums = dict[tuple[str, str, int], float]

@@ -17,10 +17,11 @@ from central import calendar, life, windows
 from central.agenda import Agenda
 from central.config import Config, Site
 from central.detect.budget import LISTED, WEEKS
-from central.detect.causes import HOUR, SEEING_SHARE, Tick
+from central.detect.causes import HOUR, Tick
 from central.detect.detector import Key, Scores, band
 from central.detect.panel import CHAIN, Member, Panel, node_of
 from central.life import Limits
+from central.metrics import SEEING_SHARE
 from central.store import Store
 
 WEEK = 4 * 24 * 7

@@ -34,6 +34,7 @@ from central.config import Site
 from central.detect import hierarchy
 from central.detect.panel import CHAIN, LOW, PEOPLE
 from central.detect.reading import Reading, Sum
+from central.metrics import SEEING_SHARE
 
 Cause = Literal[
     "sensor", "data", "shift", "demand", "conversion", "orders", "abuse", "trend", "busy"
@@ -41,8 +42,6 @@ Cause = Literal[
 Story = Literal["people", "sales", "both"]
 
 BLIND_SHARE = 0.5
-SEEING_SHARE = 0.9
-"""Below this share of a window, what was counted in it is not known."""
 HOUR = 4
 UP = 1.645
 """Standard deviations from which the web shop counts as up, beside a fall that is certain."""

@@ -37,6 +37,7 @@ from central.detect import causes
 from central.detect.detector import Scores
 from central.detect.panel import CHAIN, CLOSED, Member, Panel
 from central.life import Incident, Key, Limits, limits, paused, real, step
+from central.metrics import SEEING_SHARE
 from tests.bench.injected_score import (
     RIGHT,
     Found,
@@ -95,7 +96,7 @@ def values_of(chain: Chain, panel: Panel) -> NDArray[np.float64]:
     for site, metric, _ in panel.sites:
         column = chain.counts[metric][:, index[site]].copy()
         if metric == "footfall":
-            column[chain.coverage[:, index[site]] < causes.SEEING_SHARE] = np.nan
+            column[chain.coverage[:, index[site]] < SEEING_SHARE] = np.nan
         columns.append(column)
     return np.ascontiguousarray(np.array(columns).T)
 
@@ -148,7 +149,7 @@ class Room:
         self, chain: Chain, at: int, window: int, scores: Scores, least: NDArray[np.float64]
     ) -> list[tuple[Told, bool]]:
         low = np.flatnonzero(least <= self.limits.listed)
-        dim = np.flatnonzero(chain.coverage[at] < causes.SEEING_SHARE)
+        dim = np.flatnonzero(chain.coverage[at] < SEEING_SHARE)
         wanted = {self.panel.places[i] for i in low} | {site_id(int(i)) for i in dim}
         wanted |= {place for place, _, _ in self.held}
         if not wanted:
