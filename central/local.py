@@ -122,6 +122,8 @@ class LocalServer:
             self._socket.bind(str(self._path))
         finally:
             os.umask(before)
+        # Before the thread is there: a command that comes meanwhile waits, and is not refused.
+        self._socket.listen()
         self._thread.start()
 
     def stop(self) -> None:
