@@ -175,7 +175,11 @@ def test_windows_from_csv(store: Store, tmp_path: Path) -> None:
         "leeds,footfall,entrance,2026-10-25T01:15:00Z,5\n"
     )
     assert import_windows(store, path) == 2
-    assert list(measures(store).values()) == [4.0, 5.0]
+    first = datetime(2026, 10, 25, 0, 15, tzinfo=UTC)
+    assert measures(store) == {
+        ("footfall", first): 4.0,
+        ("footfall", first + timedelta(hours=1)): 5.0,
+    }
 
 
 @pytest.mark.parametrize(
