@@ -56,9 +56,16 @@ create table numbered (
     site varchar, device varchar, epoch varchar, hour timestamp, since timestamp,
     first bigint, following bigint, primary key (site, device, epoch, hour));
 """,
-    # Both files have one version; of this one nothing stands here.
+    # Both files have one version; of these nothing stands here.
+    "select 1",
     "select 1",
 )
+
+# What people do with incidents; who is told of them; who may do what; where people go in a shop.
+ACTIONS = ""
+NOTICES = ""
+ACCESS = ""
+PLACES = ""
 
 CENTRAL = (
     """
@@ -153,4 +160,5 @@ create table forecast (
 create table unlike (
     day date, site varchar, score double, metrics varchar, primary key (day, site));
 """,
+    f"{ACTIONS}{NOTICES}{ACCESS}{PLACES}select 1",
 )

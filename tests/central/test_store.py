@@ -107,8 +107,9 @@ def test_files_of_every_earlier_version_are_brought_forward(tmp_path: Path, vers
         assert found.fetchall() == [(1, sizes[0], b"raw 1"), (2, sizes[1], b"raw 2")]
         bins = store.central().execute("select distinct bin from partial order by 1").fetchall()
         assert bins == ([(0,)] if version == 1 else [(1,), (2,)])
-        told = store.central().execute("select latest, pushed, children, sure from incident")
-        assert sorted(told.fetchall()) == [(1, 1, [], False), (2, 2, [], False)]
+        if version < 3:
+            told = store.central().execute("select latest, pushed, children, sure from incident")
+            assert sorted(told.fetchall()) == [(1, 1, [], False), (2, 2, [], False)]
         store.close()
     # It goes on where it was: keys hold, and the next refusal has the next number.
     store = Store(tmp_path)
