@@ -1,6 +1,6 @@
 """What is told of a histogram of durations: as fine as the people in it allow.
 
-From 100 people up a quantile is interpolated in its bin. Below that a wide bin alone is told,
+From 50 people up a quantile is interpolated in its bin. Below that a wide bin alone is told,
 since in which narrow bin the median of few people lies says too much of each of them: what three
 attackers make of it decides how wide (`passerby-central privacy attack`).
 """
@@ -10,13 +10,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from central.privacy import TIMED_AGAIN
-
 Reals = NDArray[np.float64]
 
-FINE = TIMED_AGAIN
+FINE = 50
 """People in a cell, and in its difference from each earlier snapshot, from whom on a quantile is
-told to the second, and a share to the hundredth: a cell told so is told again only by as many."""
+told to the second, and a share to the hundredth."""
 WIDE = {"dwell": (0, 4, 8, 11), "wait": (0, 3, 6)}
 """The bins of each histogram that begin a wide bin: for dwell from 5 s, 30 s, 2 and 10 min on, for
 waits from 0, 1 and 5 min on."""

@@ -149,14 +149,14 @@ def test_what_no_camera_saw_is_absent(watch: Watch) -> None:
 def test_a_zone_has_its_own_cells_and_the_site_their_mean(watch: Watch) -> None:
     watch.release(after(1), {("till", 0, 9): 200, ("shelf", 0, 9): 40, ("shelf", 0, 12): 120})
     till, shelf = (watch.told("dwell_p50", "day", zone) for zone in ("till", "shelf"))
-    # Below 100 people a wide bin is told: of 5 to 30 s its middle.
+    # Below 50 people a wide bin is told: of 5 to 30 s its middle.
     assert watch.told("dwell_p50", subject="shelf") == {"02 09": 12.0, "02 12": 25.0}
     assert till == {"02 00": 8.0}
     assert shelf == {"02 00": round((40 * 12 + 120 * 25) / 160, 2)}
     assert watch.told("dwell_p50", "day") == {
         "02 00": round((200 * 8 + 40 * 12 + 120 * 25) / 360, 2)
     }
-    # Nine in ten are told of 100 people or more.
+    # Nine in ten are told of 50 people or more.
     assert watch.told("dwell_p90", subject="shelf") == {"02 12": 29.0}
 
 
