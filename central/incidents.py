@@ -52,7 +52,7 @@ class Incidents:
             "select id, site, cause, subject, began, latest, opened, metric, p, lost, money,"
             " children, pushed, sentence, resolved, sure from incident where resolved is null"
             " or latest > (select max(processed) from progress) - ? and subject = ''"
-            " order by resolved nulls last, opened",
+            " order by resolved nulls last, opened, id",
             [REMEMBERED],
         ).fetchall()
         self._held: dict[Key, Incident] = {}
@@ -275,7 +275,7 @@ def listed(store: Store, limit: int = 100) -> list[dict[str, object]]:
         .execute(
             "select id, site, cause, subject, severity, began, latest, opened, resolved, sentence,"
             " pushed is not null, lost, money, children from incident"
-            " order by resolved is not null, opened desc limit ?",
+            " order by resolved is not null, opened desc, site, subject, id limit ?",
             [limit],
         )
         .fetchall()

@@ -70,13 +70,13 @@ class Replayed:
 
 
 def counts(store: Store) -> dict[str, int]:
-    """How many there are by reason, the most frequent first."""
+    """How many there are by reason, the most frequent first, then by the alphabet."""
     found: dict[str, int] = {}
     for cursor in _cursors(store).values():
         query = "select reason, count(*) from quarantine group by all"
         for reason, number in cursor.execute(query).fetchall():
             found[reason] = found.get(reason, 0) + number
-    return dict(sorted(found.items(), key=lambda item: -item[1]))
+    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
 
 def overflow(store: Store) -> int:

@@ -129,21 +129,29 @@ def measure(
 def _rate(detector: Detector, picture: npt.NDArray[np.uint8], callers: int) -> float:
     """Pictures a second of so many threads that share a detector."""
     counts = [0] * callers
-    ready = threading.Barrier(callers + 1)
     over = threading.Event()
+    began = 0.0
+
+    def begin() -> None:
+        nonlocal began
+        began = time.perf_counter()
+
+    # The last to come notes the time: the others may be at it before this thread is awake again.
+    ready = threading.Barrier(callers + 1, begin)
 
     def call(index: int) -> None:
         detector.detect(picture)
         ready.wait()
-        while not over.is_set():
+        while True:
             detector.detect(picture)
             counts[index] += 1
+            if over.is_set():
+                return
 
     threads = [threading.Thread(target=call, args=(index,)) for index in range(callers)]
     for thread in threads:
         thread.start()
     ready.wait()
-    began = time.perf_counter()
     over.wait(SECONDS)
     over.set()
     for thread in threads:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Generator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # A server's own time zone must not matter: the tests, and what they start, run in one that is not
 # UTC.
@@ -13,7 +13,7 @@ os.environ["TZ"] = "America/Lima"
 time.tzset()
 
 # A busy machine is no failure.
-settings.register_profile("patient", deadline=None)
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
 

@@ -379,7 +379,9 @@ def run(
     say(f"Stops after {seconds:g} s." if seconds else "Ctrl-C stops it.")
 
     def health() -> dict[str, Any]:
-        answer: dict[str, Any] = httpx.get(f"{console}/v1/health", trust_env=False).json()
+        answer: dict[str, Any] = httpx.get(
+            f"{console}/v1/health", trust_env=False, timeout=60
+        ).json()
         return answer
 
     until_stopped(seconds, stop, health)

@@ -83,7 +83,7 @@ class Feed:
             shop.site: ShopFeed(shop, folder, broker, self._begin) for shop in generator.SHOPS
         }
         self._keys = keys
-        self._client = httpx.Client(base_url=url, timeout=10.0, trust_env=False)
+        self._client = httpx.Client(base_url=url, timeout=60.0, trust_env=False)
         slices = generator.last_hours(now, seed, hours, AHEAD_QUARTERS)
         events = [(dated(event), each.site, event) for each in slices for event in each.events]
         orders = [(order.time, each.site, order) for each in slices for order in each.orders]
@@ -107,7 +107,7 @@ class Feed:
             shop.publisher.start()
         self._thread.start()
 
-    def stop(self, seconds: float = 20.0) -> bool:
+    def stop(self, seconds: float = 60.0) -> bool:
         """Stop sending; whether central has acknowledged everything."""
         self._stop.set()
         self._thread.join()

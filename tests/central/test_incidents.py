@@ -256,7 +256,7 @@ def test_others_may_look_at_the_open_incidents(store: Store) -> None:
 
     def look() -> None:
         try:
-            while not stop.is_set():
+            while not stop.wait(0.001):
                 assert len(sorted(town.incidents.open)) <= 1
         except Exception as error:
             failures.append(error)

@@ -57,7 +57,7 @@ class Process:
             self.process.wait()
             self.process = None
 
-    def stop(self, seconds: float = 30.0) -> int:
+    def stop(self, seconds: float = 120.0) -> int:
         """SIGTERM, and the exit code."""
         assert self.process is not None, f"{self.name} is not running"
         self.process.terminate()
@@ -94,7 +94,7 @@ class Forked:
         self._process.kill()
         self._process.join()
 
-    def stop(self, seconds: float = 30.0) -> int:
+    def stop(self, seconds: float = 120.0) -> int:
         """SIGTERM, and the exit code."""
         self._process.terminate()
         self._process.join(seconds)
@@ -134,7 +134,7 @@ class Stack:
 
     def start_central(self) -> None:
         self.central.start()
-        wait_until(self.health, 60, f"central answers\n{self.central.words()}")
+        wait_until(self.health, 300, f"central answers\n{self.central.words()}")
 
     def run(self, name: str, *command: str) -> Process:
         """Another program of this interpreter, started."""
@@ -145,7 +145,7 @@ class Stack:
 
     def get(self, path: str, **params: str) -> Any:
         url = f"http://127.0.0.1:{self.http_port}{path}"
-        return httpx.get(url, params=params, trust_env=False, timeout=10).raise_for_status().json()
+        return httpx.get(url, params=params, trust_env=False, timeout=60).raise_for_status().json()
 
     def health(self) -> dict[str, Any] | None:
         try:

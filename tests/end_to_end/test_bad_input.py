@@ -28,7 +28,7 @@ needs_mosquitto = pytest.mark.skipif(mosquitto() is None, reason="Mosquitto is n
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300
     )
 
 
@@ -141,7 +141,7 @@ def test_what_cannot_be_read_is_quarantined_and_the_rest_goes_on(stack: Stack) -
         return health.get("events") == {"crossing": 1} and len(health["quarantined"]) == 3
 
     wait_until(settled, 30, lambda: str(stack.health()))
-    wait_until(lambda: acks and b"[[0,1]]" in acks[-1], 10, lambda: f"both claimed: {acks}")
+    wait_until(lambda: acks and b"[[0,1]]" in acks[-1], 60, lambda: f"both claimed: {acks}")
     client.disconnect()
     client.loop_stop()
     stack.central.stop()
