@@ -115,31 +115,38 @@ def scan(
     newest_residual = state.residual[newest, first : first + series]
     newest_spread = state.spread[newest, first : first + series]
     teach_dispersion(state, family, 0, first, phi[0], newest_residual, newest_spread, speaks)
-    for look in range(0, LOOKS, 2):
-        one, two = (newest - look) % LOOKS, (newest - look - 1) % LOOKS
-        residual = state.residual[one, first : first + series]
-        spread = state.spread[one, first : first + series]
-        before = state.residual[two, first : first + series]
-        spread_before = state.spread[two, first : first + series]
+    stop = first + series
+    for look in range(0, LOOKS, 4):
+        a, b = (newest - look) % LOOKS, (newest - look - 1) % LOOKS
+        c, d = (newest - look - 2) % LOOKS, (newest - look - 3) % LOOKS
+        residual_a, spread_a = state.residual[a, first:stop], state.spread[a, first:stop]
+        residual_b, spread_b = state.residual[b, first:stop], state.spread[b, first:stop]
+        residual_c, spread_c = state.residual[c, first:stop], state.spread[c, first:stop]
+        residual_d, spread_d = state.residual[d, first:stop], state.spread[d, first:stop]
         side = 0 if look < WIDTHS[1] else 1
         ticks = WIDTHS[side + 1] - WIDTHS[side]
-        share = _f((look + 1 - WIDTHS[side]) / ticks)
-        more = _f((look + 2 - WIDTHS[side]) / ticks)
+        part_a = _f((look + 1 - WIDTHS[side]) / ticks)
+        part_b = _f((look + 2 - WIDTHS[side]) / ticks)
+        part_c = _f((look + 3 - WIDTHS[side]) / ticks)
+        part_d = _f((look + 4 - WIDTHS[side]) / ticks)
         shorter, longer = phi[side], phi[side + 1]
         low, high = (lowest, highest) if side == 0 else (long_low, long_high)
-        # Two looks at once: half the way to the cache and back.
+        # Four looks at once: a quarter of the way to the cache and back.
         for i in range(series):
-            sum_one, variance_one = total[i] + residual[i], variance[i] + spread[i]
-            dispersion = shorter[i] + share * (longer[i] - shorter[i])
-            square = deviation(sum_one, variance_one, dispersion, skew[i], least)
-            sum_two, variance_two = sum_one + before[i], variance_one + spread_before[i]
-            dispersion = shorter[i] + more * (longer[i] - shorter[i])
-            other = deviation(sum_two, variance_two, dispersion, skew[i], least)
-            low[i] = min(low[i], min(square, other))
-            high[i] = max(high[i], max(square, other))
-            total[i] = sum_two
-            variance[i] = variance_two
-        if look + 2 == WIDTHS[1]:
+            base, more, lean = shorter[i], longer[i] - shorter[i], skew[i]
+            sum_a, units_a = total[i] + residual_a[i], variance[i] + spread_a[i]
+            square_a = deviation(sum_a, units_a, base + part_a * more, lean, least)
+            sum_b, units_b = sum_a + residual_b[i], units_a + spread_b[i]
+            square_b = deviation(sum_b, units_b, base + part_b * more, lean, least)
+            sum_c, units_c = sum_b + residual_c[i], units_b + spread_c[i]
+            square_c = deviation(sum_c, units_c, base + part_c * more, lean, least)
+            sum_d, units_d = sum_c + residual_d[i], units_c + spread_d[i]
+            square_d = deviation(sum_d, units_d, base + part_d * more, lean, least)
+            low[i] = min(low[i], min(min(square_a, square_b), min(square_c, square_d)))
+            high[i] = max(high[i], max(max(square_a, square_b), max(square_c, square_d)))
+            total[i] = sum_d
+            variance[i] = units_d
+        if look + 4 == WIDTHS[1]:
             for i in range(series):
                 leans[i] = deviation(total[i], variance[i], longer[i], skew[i], least)
             teach_dispersion(state, family, 1, first, longer, total, variance, speaks)

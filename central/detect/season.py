@@ -47,6 +47,23 @@ def measure_dispersion(state: State, family: Family, slot: int, first: int, phi:
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
+def alike(
+    family: Family,
+    phi: np.float32,
+    own: np.float32,
+    own_mass: np.float32,
+    other: np.float32,
+    mass: np.float32,
+) -> np.float32:
+    """How much another slot's rate is like one's own: 1 at the same, less by standard errors."""
+    level = _HALF * (other + own)
+    unit = family.constant + level * (family.linear - family.quadratic * level)
+    apart = other - own
+    near = ALIKE * phi * (unit + LEAST_MEAN) * max(own_mass + mass, _TINY)
+    return near / (near + apart * apart * own_mass * mass)
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
 def smooth(
     state: State, family: Family, slot: int, first: int, phi: Real, rate: Real, weight: Real
 ) -> None:
@@ -67,26 +84,31 @@ def smooth(
     for i in range(series):
         evidence[i] = weight[i] = own_mass[i]
         rate[i] = own_mass[i] * own[i]
-    for other in range(1, DAYS + 4):
+    # Two at once: half the way to the cache and back.
+    for other in range(1, DAYS + 4, 2):
         if other < DAYS:
-            row, share = (slot + other * day) % slots, _f(OTHER_DAY)
+            one, two = (slot + other * day) % slots, (slot + (other + 1) * day) % slots
+            share, share_two = _f(OTHER_DAY), _f(OTHER_DAY)
+        elif other == DAYS:
+            one, two = (slot - 2) % slots, (slot - 1) % slots
+            share, share_two = _f(NEIGHBOUR / 2), _f(NEIGHBOUR)
         else:
-            step = other - DAYS - 2 if other < DAYS + 2 else other - DAYS - 1
-            row, share = (slot + step) % slots, _f(NEIGHBOUR / abs(step))
-        others = state.rate[row, first : first + series]
-        mass = state.mass[row, first : first + series]
+            one, two = (slot + 1) % slots, (slot + 2) % slots
+            share, share_two = _f(NEIGHBOUR), _f(NEIGHBOUR / 2)
+        rate_one = state.rate[one, first : first + series]
+        mass_one = state.mass[one, first : first + series]
+        rate_two = state.rate[two, first : first + series]
+        mass_two = state.mass[two, first : first + series]
         for i in range(series):
-            level = _HALF * (others[i] + own[i])
-            unit = family.constant + level * (family.linear - family.quadratic * level)
-            apart = others[i] - own[i]
-            near = ALIKE * phi[i] * (unit + LEAST_MEAN) * max(own_mass[i] + mass[i], _TINY)
-            alike = near / (near + apart * apart * own_mass[i] * mass[i])
-            pooled = share * mass[i] * alike * alike
-            weight[i] += pooled
-            rate[i] += pooled * others[i]
+            likeness = alike(family, phi[i], own[i], own_mass[i], rate_one[i], mass_one[i])
+            pooled = share * mass_one[i] * likeness * likeness
+            likeness = alike(family, phi[i], own[i], own_mass[i], rate_two[i], mass_two[i])
+            pooled_two = share_two * mass_two[i] * likeness * likeness
+            weight[i] = weight[i] + pooled + pooled_two
+            rate[i] = rate[i] + pooled * rate_one[i] + pooled_two * rate_two[i]
         if other < DAYS:
             for i in range(series):
-                evidence[i] += mass[i]
+                evidence[i] += mass_one[i] + mass_two[i]
     for i in range(series):
         weight[i] = weight[i] if evidence[i] > _ZERO else _ZERO
         rate[i] = rate[i] / weight[i] if weight[i] > _ZERO else _NAN

@@ -55,15 +55,8 @@ def measure() -> dict[str, Any]:
         return found
 
 
-def main() -> int:
-    """Run all, print the tables."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.rare")
-    parser.add_argument("--json", action="store_true", help="end with a line of JSON")
-    options = parser.parse_args()
-    if not PEERS.exists():
-        print("the peers are not here: `make peers` gets them", file=sys.stderr)
-        return 1
-    found = measure()
+def told(found: dict[str, Any]) -> dict[str, Any]:
+    """Print the tables of what `measure` found; what they say, as of `--json`."""
     print(
         f"microseconds a point; stretches of {JOB['stretch']}; {JOB['series']} series in a tick\n"
     )
@@ -103,15 +96,26 @@ def main() -> int:
     )
     for name, least in FASTER.items():
         print(f"{name} ≥ {least:.0f} ×: {'yes' if fast[name] else 'no'}")
+    return {
+        "ours": {"discord": found["discord"], "trees": woods},
+        "peers": found["pyod"],
+        "ratios": {"discord": ratios, "trees": ratio},
+        "same": same,
+        "fast": fast,
+        "reached": same and all(fast.values()),
+    }
+
+
+def main() -> int:
+    """Run all, print the tables."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.rare")
+    parser.add_argument("--json", action="store_true", help="end with a line of JSON")
+    options = parser.parse_args()
+    if not PEERS.exists():
+        print("the peers are not here: `make peers` gets them", file=sys.stderr)
+        return 1
+    result = told(measure())
     if options.json:
-        result = {
-            "ours": {"discord": found["discord"], "trees": woods},
-            "peers": found["pyod"],
-            "ratios": {"discord": ratios, "trees": ratio},
-            "same": same,
-            "fast": fast,
-            "reached": same and all(fast.values()),
-        }
         print(json.dumps(result))
     return 0
 
